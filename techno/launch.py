@@ -86,7 +86,8 @@ def _take_identity(text: str, *, mapped: bool) -> None:
     _libc_call("prctl", _PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
 
 
-def _follow_parent(death_signal: int, parent: int) -> None:
+def follow_parent(death_signal: int, parent: int) -> None:
+    """Ask the kernel to send us `death_signal` when `parent` (its starting thread) ends."""
     _libc_call("prctl", _PR_SET_PDEATHSIG, death_signal, 0, 0, 0)
     if os.getppid() != parent:  # it died before the kernel knew of our wish
         raise OSError("the starting process has ended")
@@ -111,7 +112,7 @@ def main(arguments: Sequence[str]) -> None:
         if options.directory is not None:
             os.chdir(options.directory)
         if options.death_signal is not None:  # last: a change of account clears it
-            _follow_parent(options.death_signal, options.parent)
+            follow_parent(options.death_signal, options.parent)
         os.execv(options.program[0], options.program)  # noqa: S606 (no shell is wanted)
     except OSError as error:
         print(f"cannot start {options.program[0]}: {error}", file=sys.stderr)

@@ -1,0 +1,67 @@
+"""System checks of the audit log (``techno.E1xx`` and ``techno.W1xx``)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.apps import AppConfig
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.db import DatabaseError, connection
+
+_PRIVILEGES_SQL = """
+SELECT c.relname,
+       pg_has_role(current_user, c.relowner, 'USAGE'),
+       has_table_privilege(c.oid, 'UPDATE'),
+       has_table_privilege(c.oid, 'DELETE'),
+       has_table_privilege(c.oid, 'TRUNCATE'),
+       (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)
+FROM pg_class c
+WHERE c.oid = ANY (SELECT to_regclass(name) FROM unnest(
+    ARRAY['audit_logs', 'audit_traces', 'audit_trace_codes']) AS name)
+"""
+
+
+def changeable_tables() -> list[str]:
+    """Return the audit tables whose rows the connected role could change.
+
+    Raises ``DatabaseError`` when the database cannot be asked.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_PRIVILEGES_SQL)
+        return sorted(row[0] for row in cursor.fetchall() if any(row[1:]))
+
+
+@register(Tags.database)
+def running_role_cannot_change_rows(
+    app_configs: Sequence[AppConfig] | None,
+    databases: Sequence[str] | None = None,
+    **kwargs: Any,
+) -> list[CheckMessage]:
+    """Warn when the role that serves requests could alter or remove audit rows."""
+    from techno import env
+
+    if not databases or env.owner_role():
+        return []
+    try:
+        tables = changeable_tables()
+    except DatabaseError as error:
+        return [
+            Error(
+                f"The database cannot be asked who may change audit rows: {error}".strip(),
+                hint="Start PostgreSQL and run the check again.",
+                id="techno.E101",
+            )
+        ]
+    if not tables:
+        return []
+    return [
+        Warning(
+            f"The running database role could change rows of {', '.join(tables)}.",
+            hint=(
+                "Let a separate role own the schema (TECHNO_MIGRATION_DATABASE_URL) and give the "
+                "service a role without ownership; docs/INSTALLATION.md has the SQL."
+            ),
+            id="techno.W101",
+        )
+    ]

@@ -1,0 +1,97 @@
+"""The audit tables as Django sees them: for reading. Writing goes through ``audit.recorder``."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django.db import models
+
+from techno.governance.status import Status
+
+
+class RowsNeverChange(Exception):
+    """Somebody tried to write an audit row through the ORM."""
+
+
+class InsertOnly(models.Model):
+    """Manners on top of the triggers and privileges that really hold: no save, no delete."""
+
+    class Meta:
+        abstract = True
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Refuse. Raises :class:`RowsNeverChange`."""
+        raise RowsNeverChange("audit rows are written by audit.recorder and never change")
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        """Refuse. Raises :class:`RowsNeverChange`."""
+        raise RowsNeverChange("audit rows are never deleted")
+
+
+class AuditLog(InsertOnly):
+    """The contract's row: five columns that other writers and readers share."""
+
+    trace_id = models.UUIDField(primary_key=True)
+    timestamp = models.DateTimeField()
+    reason_codes = models.JSONField(default=list)
+    session_id = models.TextField(default="")
+    user_ip = models.TextField(default="")
+
+    class Meta:
+        db_table = "audit_logs"
+        default_permissions: ClassVar[tuple[str, ...]] = ()
+
+    def __str__(self) -> str:
+        return str(self.trace_id)
+
+
+class AuditTrace(InsertOnly):
+    """A row's companion: the five columns once more, and what else is known of the request."""
+
+    trace_id = models.UUIDField("trace id", primary_key=True)
+    timestamp = models.DateTimeField("time")
+    reason_codes = models.JSONField("reason codes", default=list)
+    session_id = models.TextField("session", default="")
+    user_ip = models.TextField("address", default="")
+    status = models.TextField(choices=[(status.value, status.value) for status in Status])
+    action = models.TextField()
+    method = models.TextField()
+    path = models.TextField()
+    http_status = models.SmallIntegerField("HTTP status", null=True)
+    duration_ms = models.IntegerField("duration (ms)", null=True)
+    principal_kind = models.TextField("caller's kind")
+    principal_label = models.TextField("caller")
+    key_prefix = models.TextField("key")
+    execution_id = models.TextField("execution", null=True)
+    message = models.TextField()
+    host = models.TextField()
+    user_agent = models.TextField("agent")
+    detail = models.JSONField(default=dict)
+    salt = models.TextField()
+
+    class Meta:
+        db_table = "audit_traces"
+        verbose_name = "trace"
+        verbose_name_plural = "traces"
+        default_permissions = ("view",)
+        # No ordering here: lists are ordered by (timestamp, trace_id) where they are made, and
+        # nothing else shall pay for a sort.
+
+    def __str__(self) -> str:
+        return str(self.trace_id)
+
+
+class AuditTraceCode(InsertOnly):
+    """One reason code of one trace, in the order in which a code's traces are read."""
+
+    pk = models.CompositePrimaryKey("code", "timestamp", "trace_id")
+    code = models.TextField()
+    timestamp = models.DateTimeField()
+    trace_id = models.UUIDField()
+
+    class Meta:
+        db_table = "audit_trace_codes"
+        default_permissions: ClassVar[tuple[str, ...]] = ()
+
+    def __str__(self) -> str:
+        return f"{self.code} {self.trace_id}"

@@ -1,0 +1,83 @@
+-- Rows never change. Privileges say the same; this holds for the tables' owner as well.
+CREATE FUNCTION audit_refuse_change_v1() RETURNS trigger
+LANGUAGE plpgsql
+SET search_path = pg_catalog
+AS $$
+BEGIN
+    RAISE EXCEPTION 'audit rows never change: % on % is refused', TG_OP, TG_TABLE_NAME
+        USING ERRCODE = 'restrict_violation';
+END
+$$;
+
+CREATE TRIGGER audit_logs_no_change BEFORE UPDATE OR DELETE ON audit_logs
+    FOR EACH ROW EXECUTE FUNCTION audit_refuse_change_v1();
+CREATE TRIGGER audit_logs_no_truncate BEFORE TRUNCATE ON audit_logs
+    FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse_change_v1();
+CREATE TRIGGER audit_traces_no_change BEFORE UPDATE OR DELETE ON audit_traces
+    FOR EACH ROW EXECUTE FUNCTION audit_refuse_change_v1();
+CREATE TRIGGER audit_traces_no_truncate BEFORE TRUNCATE ON audit_traces
+    FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse_change_v1();
+CREATE TRIGGER audit_trace_codes_no_change BEFORE UPDATE OR DELETE ON audit_trace_codes
+    FOR EACH ROW EXECUTE FUNCTION audit_refuse_change_v1();
+CREATE TRIGGER audit_trace_codes_no_truncate BEFORE TRUNCATE ON audit_trace_codes
+    FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse_change_v1();
+
+-- Gives companions to rows of audit_logs that came without: the status is the worst that any of
+-- the row's codes stands for, BLOCKED for a code nobody defined, APPROVED when there is none.
+CREATE FUNCTION audit_companions_v1(rows audit_logs[]) RETURNS void
+LANGUAGE sql
+SET search_path = public, pg_temp
+AS $$
+    WITH foreign_rows AS (
+        SELECT r.trace_id,
+               coalesce(r."timestamp", 'epoch'::timestamptz) AS "timestamp",
+               CASE WHEN jsonb_typeof(r.reason_codes::jsonb) = 'array'
+                    THEN r.reason_codes::jsonb ELSE '["E_unknown"]'::jsonb END AS reason_codes,
+               coalesce(r.session_id::text, '') AS session_id,
+               coalesce(r.user_ip::text, '') AS user_ip
+        FROM unnest(rows) AS r
+        WHERE NOT EXISTS (SELECT FROM audit_traces t WHERE t.trace_id = r.trace_id)
+    ), codes AS (
+        SELECT DISTINCT f.trace_id, f."timestamp", code.text AS code
+        FROM foreign_rows f,
+             LATERAL jsonb_array_elements_text(f.reason_codes) AS code(text)
+    ), kept_codes AS (
+        INSERT INTO audit_trace_codes (code, "timestamp", trace_id)
+        SELECT left(code, 200), "timestamp", trace_id FROM codes WHERE code IS NOT NULL
+        ON CONFLICT DO NOTHING
+    ), worst AS (
+        SELECT DISTINCT ON (c.trace_id) c.trace_id, coalesce(s.status, 'BLOCKED') AS status
+        FROM codes c LEFT JOIN audit_code_statuses s USING (code)
+        ORDER BY c.trace_id, coalesce(s.severity, 100) DESC
+    )
+    INSERT INTO audit_traces (trace_id, "timestamp", reason_codes, session_id, user_ip, status,
+        action, method, path, principal_kind, principal_label, key_prefix, message, host,
+        user_agent)
+    SELECT f.trace_id, f."timestamp", f.reason_codes, f.session_id, f.user_ip,
+           coalesce(w.status, 'APPROVED'),
+           'external', '', '', 'external', '', '', '', '', ''
+    FROM foreign_rows f LEFT JOIN worst w USING (trace_id)
+$$;
+REVOKE ALL ON FUNCTION audit_companions_v1(audit_logs[]) FROM PUBLIC;
+
+CREATE FUNCTION audit_logs_inserted_v1() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = public, pg_temp
+AS $$
+BEGIN
+    -- Our own statement writes the companion itself; only other writers' rows lack one.
+    IF EXISTS (
+        SELECT FROM inserted i
+        WHERE NOT EXISTS (SELECT FROM audit_traces t WHERE t.trace_id = i.trace_id)
+    ) THEN
+        PERFORM audit_companions_v1(
+            (SELECT array_agg(l) FROM audit_logs l JOIN inserted USING (trace_id)));
+    END IF;
+    RETURN NULL;
+END
+$$;
+REVOKE ALL ON FUNCTION audit_logs_inserted_v1() FROM PUBLIC;
+
+CREATE TRIGGER audit_logs_inserted AFTER INSERT ON audit_logs
+    REFERENCING NEW TABLE AS inserted
+    FOR EACH STATEMENT EXECUTE FUNCTION audit_logs_inserted_v1();

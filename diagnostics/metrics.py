@@ -1,0 +1,89 @@
+"""The service's own figures: for Prometheus, and as the console's fallback of the audit list."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from prometheus_client import REGISTRY, CollectorRegistry, generate_latest, multiprocess
+
+from diagnostics.memory import get_memory_stats
+from diagnostics.probes import Finding, run_probes
+from techno.database.current import store
+from techno.governance.principal import Principal
+from techno.governance.trace import Trace
+
+_COUNTERS = {
+    "techno_requests_total": "requests_total",
+    "techno_reason_codes_total": "reason_codes_total",
+    "techno_audit_write_failures_total": "audit_write_failures_total",
+    "techno_audit_write_seconds_count": "audit_writes_total",
+    "techno_audit_write_seconds_sum": "audit_write_seconds_total",
+    "techno_run_duration_seconds_count": "runs_total",
+    "techno_run_duration_seconds_sum": "run_seconds_total",
+}
+
+
+def registry() -> CollectorRegistry:
+    """Return the figures of all processes of this host, or of this one where it is alone."""
+    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        return REGISTRY
+    joined = CollectorRegistry()
+    multiprocess.MultiProcessCollector(joined)
+    return joined
+
+
+def exposition() -> bytes:
+    """Return everything in Prometheus' text format."""
+    return generate_latest(registry())
+
+
+def current_values() -> dict[str, Any]:
+    """Return the figures that a person asks for first, as one flat object."""
+    values: dict[str, Any] = {name: 0 for name in _COUNTERS.values()}
+    by_status: dict[str, float] = {}
+    for family in registry().collect():
+        for sample in family.samples:
+            name = _COUNTERS.get(sample.name)
+            if name is None:
+                continue
+            values[name] += sample.value
+            if name == "requests_total":
+                status = sample.labels.get("status", "")
+                by_status[status] = by_status.get(status, 0) + sample.value
+    for status, count in sorted(by_status.items()):
+        values[f"requests_{status.lower()}_total"] = count
+    figures = get_memory_stats()
+    values.update(
+        process_rss_bytes=figures.process_rss,
+        host_memory_percent=figures.percent,
+        host_cpu_percent=figures.cpu_percent,
+        uptime_s=figures.uptime_s,
+        database_away_s=round(store().circuit.away_s, 1),
+    )
+    return {
+        name: int(value) if isinstance(value, float) and value.is_integer() else value
+        for name, value in values.items()
+    }
+
+
+def diagnostic_entries(trace: Trace, session_id: str, principal: Principal) -> list[dict[str, Any]]:
+    """Return what the probes found, each as an entry of the audit list's shape."""
+    return [_entry(finding, trace, session_id, principal) for finding in run_probes()]
+
+
+def _entry(finding: Finding, trace: Trace, session_id: str, principal: Principal) -> dict[str, Any]:
+    return {
+        "timestamp": trace.timestamp,
+        "action": finding.name,
+        "result": finding.status.result,
+        "state": finding.status.value,
+        "execution_id": None,
+        "trace_id": trace.trace_id,
+        "reason_codes": [code.code for code in finding.reason_codes],
+        "session_id": session_id,
+        "user_ip": trace.client_address,
+        "http_status": 200,
+        "duration_ms": finding.duration_ms,
+        "key": principal.key_prefix,
+    }

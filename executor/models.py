@@ -1,0 +1,135 @@
+"""Actions that may be run, and the runs that were."""
+
+from __future__ import annotations
+
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from executor.validators import check_argv, check_environment
+from techno.governance.status import Status
+
+ACTION_NAME = RegexValidator(r"\A[A-Z_]{3,32}\Z", _("3 to 32 characters of A-Z and underscore."))
+TIMEOUT_MOST_S = 3600
+OUTPUT_MOST_BYTES = 16_777_216
+
+
+class Action(models.Model):
+    """One registered command: a program and its arguments, never a shell line."""
+
+    name = models.CharField(_("name"), max_length=32, unique=True, validators=[ACTION_NAME])
+    description = models.CharField(_("description"), max_length=300, blank=True)
+    argv = models.JSONField(
+        _("program and arguments"),
+        validators=[check_argv],
+        help_text=_('A list of texts, for example ["/usr/bin/uptime", "-p"].'),
+    )
+    timeout_s = models.FloatField(
+        _("time limit (s)"),
+        default=15,
+        validators=[MinValueValidator(0.1), MaxValueValidator(TIMEOUT_MOST_S)],
+    )
+    output_limit_bytes = models.PositiveIntegerField(
+        _("output limit (bytes)"),
+        default=1_048_576,
+        validators=[MinValueValidator(256), MaxValueValidator(OUTPUT_MOST_BYTES)],
+        help_text=_("For each of the two output streams."),
+    )
+    environment = models.JSONField(
+        _("environment"),
+        default=dict,
+        blank=True,
+        validators=[check_environment],
+        help_text=_("Variables added to the minimal environment. Not for secrets."),
+    )
+    working_directory = models.CharField(_("working directory"), max_length=500, blank=True)
+    enabled = models.BooleanField(_("enabled"), default=True)
+    source = models.CharField(
+        _("source"),
+        max_length=100,
+        default="portal",
+        editable=False,
+        help_text=_("The file that the action was loaded from, or the portal."),
+    )
+    created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
+    updated_at = models.DateTimeField(_("changed"), auto_now=True)
+
+    class Meta:
+        db_table = "executor_actions"
+        verbose_name = _("action")
+        verbose_name_plural = _("actions")
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class RunState(models.TextChoices):
+    """How far a run has come. A row exists before its process does."""
+
+    RUNNING = "running", _("running")
+    ENDED = "ended", _("ended")
+
+
+class CommandRun(models.Model):
+    """One run: the intent that was committed before the start, and how it ended.
+
+    What the action said at that moment stands here as text, so that the run outlives it.
+    """
+
+    execution_id = models.CharField(_("execution"), max_length=64, primary_key=True)
+    trace_id = models.UUIDField(_("trace"), unique=True)
+    action = models.CharField(_("action"), max_length=32)
+    argv = models.JSONField(_("program and arguments"))
+    state = models.CharField(
+        _("state"), max_length=12, choices=RunState.choices, default=RunState.RUNNING
+    )
+    status = models.CharField(
+        _("status"),
+        max_length=12,
+        blank=True,
+        choices=[(status.value, status.value) for status in Status],
+    )
+    reason_codes = models.JSONField(_("reason codes"), default=list)
+    principal_kind = models.CharField(_("caller's kind"), max_length=20)
+    principal_label = models.CharField(_("caller"), max_length=150, blank=True)
+    key_prefix = models.CharField(_("key"), max_length=16, blank=True)
+    session_id = models.CharField(_("session"), max_length=128, blank=True)
+    user_ip = models.CharField(_("address"), max_length=64, blank=True)
+    timeout_s = models.FloatField(_("time limit (s)"))
+    requested_at = models.DateTimeField(_("requested"))
+    started_at = models.DateTimeField(_("started"), null=True)
+    ended_at = models.DateTimeField(_("ended"), null=True)
+    duration_ms = models.IntegerField(_("duration (ms)"), null=True)
+    exit_code = models.IntegerField(_("exit code"), null=True)
+    signal = models.IntegerField(_("signal"), null=True)
+    stdout = models.TextField(_("output"), blank=True)
+    stderr = models.TextField(_("error output"), blank=True)
+    output_bytes = models.BigIntegerField(_("bytes printed"), default=0)
+    truncated = models.BooleanField(_("truncated"), default=False)
+    detail = models.TextField(_("detail"), blank=True)
+    host = models.CharField(_("host"), max_length=255)
+    worker = models.CharField(_("worker"), max_length=100)
+
+    class Meta:
+        db_table = "command_runs"
+        verbose_name = _("command run")
+        verbose_name_plural = _("command runs")
+        indexes = [
+            models.Index(fields=["requested_at", "execution_id"], name="command_runs_newest"),
+            models.Index(fields=["key_prefix", "requested_at"], name="command_runs_key"),
+            models.Index(
+                fields=["action", "requested_at", "execution_id"], name="command_runs_action"
+            ),
+            models.Index(
+                fields=["status", "requested_at", "execution_id"], name="command_runs_status"
+            ),
+            models.Index(
+                fields=["host"],
+                condition=models.Q(state=RunState.RUNNING),
+                name="command_runs_running",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.execution_id

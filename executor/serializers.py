@@ -1,0 +1,82 @@
+"""The body of execute, checked field by field."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+
+from techno.gate import SESSION_LIMIT
+
+COMMAND_RULE = "must be 3 to 32 characters of A-Z and underscore."
+SESSION_RULE = f"must be a text of at most {SESSION_LIMIT} printable characters."
+
+
+class StrictText(serializers.CharField):
+    """A text that must come as a text: no number or boolean is taken for one."""
+
+    default_error_messages = {"invalid": "must be a text.", "blank": "must not be empty."}
+
+    def to_internal_value(self, data: Any) -> str:
+        """Return ``data``. Raises ``ValidationError``."""
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
+class SessionField(StrictText):
+    """A caller's own name for a series of requests."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(
+            required=False, allow_blank=True, allow_null=True, trim_whitespace=False, **kwargs
+        )
+
+    def run_validation(self, data: Any = serializers.empty) -> Any:
+        """Return the session, ``""`` for none. Raises ``ValidationError`` naming the rule."""
+        if data is serializers.empty or data is None:
+            return ""
+        if not isinstance(data, str) or len(data) > SESSION_LIMIT or not data.isprintable():
+            raise serializers.ValidationError(SESSION_RULE)
+        return data
+
+
+class ExecuteRequest(serializers.Serializer[Any]):
+    """``{"command": …, "session_id": …, "params": {…}}`` and nothing else."""
+
+    command = serializers.RegexField(
+        r"\A[A-Z_]{3,32}\Z",
+        trim_whitespace=False,
+        help_text="The registered action's name.",
+        error_messages={
+            "invalid": COMMAND_RULE,
+            "required": "is required.",
+            "null": "is required.",
+            "blank": COMMAND_RULE,
+        },
+    )
+    session_id = SessionField(help_text="Your own name for a series of requests.")
+    sessionId = SessionField(help_text="Accepted for session_id.")  # noqa: N815
+    params = serializers.DictField(
+        required=False,
+        help_text="Values of the action's parameters.",
+        error_messages={"not_a_dict": "must be an object."},
+    )
+
+    default_error_messages = {"invalid": "The body must be a JSON object."}
+
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        """Return the checked fields. Raises ``ValidationError`` for anything unknown."""
+        if isinstance(data, dict):
+            for name in data:
+                if name not in self.fields:
+                    raise serializers.ValidationError({str(name)[:64]: "is not a known field."})
+            if not isinstance(data.get("command", ""), str):
+                raise serializers.ValidationError({"command": COMMAND_RULE})
+        return super().to_internal_value(data)
+
+    def validate_params(self, value: dict[str, Any]) -> dict[str, Any]:
+        """Return the parameters. Raises ``ValidationError``: no action declares any yet."""
+        if value:
+            raise serializers.ValidationError("this action takes no parameters.")
+        return value

@@ -1,0 +1,58 @@
+"""``POST /api/execute``: an adapter of the command engine."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from executor.engine import Result
+from executor.runs import execute
+from executor.serializers import ExecuteRequest
+from techno.gate import Governed
+from techno.governance.principal import Scope
+from techno.governance.trace import iso_ms
+from techno.web.answers import answer, governed_of
+from techno.web.schema import EXECUTE_RESPONSES
+from techno.web.view import GovernedView
+
+
+class ExecuteView(GovernedView):
+    """Runs one registered action."""
+
+    required_scope = Scope.EXECUTE
+    action_name = "execute"
+
+    @extend_schema(
+        operation_id="execute",
+        summary="Run one registered action",
+        request=ExecuteRequest,
+        responses=EXECUTE_RESPONSES,
+        tags=["execute"],
+    )
+    def post(self, request: Request) -> Response:
+        """Parse, run, wrap."""
+        asked = ExecuteRequest(data=request.data)
+        asked.is_valid(raise_exception=True)
+        values = asked.validated_data
+        governed = governed_of(request)
+        governed.name_session(values.get("session_id") or values.get("sessionId") or "")
+        ran = execute(governed, values["command"])
+        return _answer(request, governed, ran.verdict, ran.result)
+
+
+def _answer(request: Request, governed: Governed, verdict: Any, result: Result | None) -> Response:
+    """Wrap a run. Its output stands beside the envelope only: long output travels once."""
+    facts = {
+        "exit_code": result.exit_code if result else None,
+        "duration_ms": result.duration_ms if result else 0,
+        "executed_at": iso_ms(int(result.started_at * 1000))
+        if result
+        else governed.trace.timestamp,
+        "execution_id": governed.execution_id,
+    }
+    output = {"stdout": result.stdout if result else "", "stderr": result.stderr if result else ""}
+    data = {**facts, "trace_id": governed.trace.trace_id, "command": governed.action}
+    return answer(request, data, verdict, {**facts, **output})

@@ -1,0 +1,34 @@
+"""The ORM's connections, on :class:`~techno.database.connection.DeadlineConnection`.
+
+A portal page that asks a frozen server must end with an error, not hold its thread for ever.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.db.backends.postgresql import base
+from django.utils.asyncio import async_unsafe
+
+from techno.database.connection import CONNECT_TIMEOUT_S, DeadlineConnection
+
+
+class DatabaseWrapper(base.DatabaseWrapper):
+    """``django.db.backends.postgresql`` whose connections give up on a silent server."""
+
+    @async_unsafe
+    def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
+        """Open a connection. Raises ``OperationalError`` within the connection timeout."""
+        parameters = {"connect_timeout": CONNECT_TIMEOUT_S, **conn_params}
+        isolation = self.settings_dict["OPTIONS"].get("isolation_level")
+        self.isolation_level = base.IsolationLevel(
+            isolation if isolation is not None else base.IsolationLevel.READ_COMMITTED
+        )
+        parameters.pop("isolation_level", None)
+        parameters.pop("pool", None)
+        connection = DeadlineConnection.connect(**parameters)
+        connection.deadline_s = settings.PORTAL_DEADLINE_S
+        if isolation is not None:
+            connection.isolation_level = self.isolation_level
+        return connection

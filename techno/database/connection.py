@@ -1,0 +1,60 @@
+"""A psycopg connection that gives up by itself when the server stops answering."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg import errors
+from psycopg.abc import PQGen
+
+RV = TypeVar("RV")
+
+#: Connecting may take this long; psycopg rounds smaller values up to two seconds.
+CONNECT_TIMEOUT_S = 2
+DEFAULT_DEADLINE_S = 10.0
+#: How often a wait looks at its deadline and at Ctrl-C.
+WAIT_INTERVAL_S = 0.1
+
+
+class DeadlineExceeded(psycopg.OperationalError):
+    """The server did not answer in time. The connection was closed; what it did is not known."""
+
+
+class DeadlineConnection(psycopg.Connection[Any]):
+    """A connection on which no single query lasts longer than ``deadline_s`` seconds.
+
+    The deadline is watched here, on the client; nothing depends on the server being alive enough
+    to honour a timeout. When it passes, the connection is closed, because a late answer on it
+    would be taken for the next query's.
+    """
+
+    deadline_s: float = DEFAULT_DEADLINE_S
+
+    def wait(
+        self, gen: PQGen[RV], interval: float = WAIT_INTERVAL_S, timeout: float | None = None
+    ) -> RV:
+        """Drive ``gen`` to its end. Raises :class:`DeadlineExceeded`."""
+        limit_s = self.deadline_s if timeout is None else min(timeout, self.deadline_s)
+        try:
+            return super().wait(gen, min(interval, limit_s), limit_s)
+        except errors._WaitTimeout as error:
+            self.pgconn.finish()
+            raise DeadlineExceeded(f"PostgreSQL gave no answer within {limit_s:g} s") from error
+
+
+def connect(parameters: dict[str, Any], *, deadline_s: float, name: str) -> DeadlineConnection:
+    """Open an autocommit connection whose every query ends within ``deadline_s``.
+
+    ``parameters`` are psycopg's connection parameters, ``name`` shows in ``pg_stat_activity``.
+    Raises ``psycopg.OperationalError`` when the server cannot be reached.
+    """
+    options: dict[str, Any] = {
+        "connect_timeout": CONNECT_TIMEOUT_S,
+        "application_name": name,
+        **parameters,
+    }
+    connection = DeadlineConnection.connect(**options, autocommit=True)
+    connection.prepare_threshold = 1
+    connection.deadline_s = deadline_s
+    return connection

@@ -1,0 +1,233 @@
+"""Group commit: what several threads want written at the same time becomes one transaction.
+
+A commit costs one flush of the write-ahead log whether it carries one row or fifty. The first
+thread that comes becomes the leader and writes at once; those that come meanwhile wait, and the
+next leader takes them all. There is no thread of our own and no artificial delay: one caller
+alone pays a plain commit, sixty-four share a few.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+import psycopg
+
+from techno.database.circuit import Circuit
+from techno.database.connection import DeadlineConnection, DeadlineExceeded
+from techno.database.errors import (
+    DataRefused,
+    StoreError,
+    StoreUnavailable,
+    translate,
+)
+
+BATCH_LIMIT = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One kind of write: ``sql`` takes a single parameter, a JSON array of rows.
+
+    ``exists_sql`` takes a JSON array of rows too and returns the ``key_field`` (as text) of
+    those that are stored already; it settles what a commit did whose answer was lost. ``order``
+    sorts statements within one transaction.
+    """
+
+    name: str
+    sql: str
+    exists_sql: str
+    key_field: str
+    order: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One row for one statement."""
+
+    statement: Statement
+    row: dict[str, Any]
+
+    @property
+    def key(self) -> str:
+        """The row's own key, as text."""
+        return str(self.row[self.statement.key_field])
+
+
+class _Waiter:
+    """One caller's writes, and the lock on which it sleeps until they are settled."""
+
+    __slots__ = ("baton", "done", "error", "lead", "writes")
+
+    def __init__(self, writes: tuple[Write, ...]) -> None:
+        self.writes = writes
+        self.error: StoreError | None = None
+        self.done = False
+        self.lead = False
+        self.baton = threading.Lock()
+        self.baton.acquire()
+
+
+class GroupCommit:
+    """Writes rows durably, batched across the threads of this process.
+
+    ``connect`` opens the one connection that is used, lazily and again after each failure.
+    ``circuit`` knows when the server is away; then writers are refused at once. ``wait_s``
+    bounds how long a caller waits behind others.
+    """
+
+    def __init__(
+        self, connect: Callable[[], DeadlineConnection], circuit: Circuit, *, wait_s: float
+    ) -> None:
+        self._connect = connect
+        self._circuit = circuit
+        self._wait_s = wait_s
+        self._start_over()
+
+    def _start_over(self) -> None:
+        """Forget everything that belongs to another process (after a fork)."""
+        self._pid = os.getpid()
+        self._mutex = threading.Lock()
+        self._queue: list[_Waiter] = []
+        self._leading = False
+        self._connection: DeadlineConnection | None = None
+
+    def commit(self, *writes: Write) -> None:
+        """Return when ``writes`` are committed, all of them in one transaction.
+
+        Raises :class:`StoreUnavailable` when the database cannot take them (they may then have
+        been written or not; see ``Statement.exists_sql``), ``DuplicateKey`` or
+        ``DataRefused`` when it refuses a row.
+        """
+        if self._pid != os.getpid():
+            self._start_over()
+        waiter = _Waiter(writes)
+        with self._mutex:
+            self._queue.append(waiter)
+            waiter.lead = not self._leading
+            self._leading = True
+        if not waiter.lead:
+            self._await_turn(waiter)
+        if waiter.lead and not waiter.done:
+            self._lead()
+        if waiter.error is not None:
+            raise waiter.error
+
+    def _await_turn(self, waiter: _Waiter) -> None:
+        """Sleep until somebody settled our writes or handed us the lead."""
+        if waiter.baton.acquire(timeout=self._wait_s):
+            return
+        with self._mutex:
+            if waiter.done or waiter.lead:  # settled in the very moment
+                return
+            if waiter in self._queue:
+                self._queue.remove(waiter)
+        waiter.done = True
+        waiter.error = StoreUnavailable(f"the writer ahead did not finish in {self._wait_s:g} s")
+
+    def _lead(self) -> None:
+        """Write one batch, then hand the lead to whoever waits."""
+        with self._mutex:
+            batch, self._queue = self._queue[:BATCH_LIMIT], self._queue[BATCH_LIMIT:]
+        try:
+            self._settle(batch)
+        except BaseException as error:
+            for waiter in batch:
+                if waiter.error is None:
+                    waiter.error = StoreUnavailable(f"the writer failed: {type(error).__name__}")
+            raise
+        finally:
+            with self._mutex:
+                successor = self._queue[0] if self._queue else None
+                self._leading = successor is not None
+                if successor is not None:
+                    successor.lead = True
+                    successor.baton.release()
+                for waiter in batch:
+                    waiter.done = True
+                    if not waiter.lead:
+                        waiter.baton.release()
+
+    def _settle(self, batch: Sequence[_Waiter]) -> None:
+        """Write ``batch`` whole; when a row spoils it, write each caller's part alone."""
+        error = self._attempt(batch)
+        if error is None:
+            return
+        if isinstance(error, StoreUnavailable) or len(batch) == 1:
+            for waiter in batch:
+                waiter.error = error
+            return
+        for waiter in batch:
+            waiter.error = self._attempt([waiter])
+
+    def _attempt(self, batch: Sequence[_Waiter]) -> StoreError | None:
+        """Write ``batch`` in one transaction, once more on a new connection if that was stale."""
+        if self._circuit.cause:
+            return StoreUnavailable(self._circuit.cause)
+        writes = [write for waiter in batch for write in waiter.writes]
+        fresh = self._connection is None
+        error, hung = self._transact(writes)
+        if isinstance(error, StoreUnavailable) and not fresh and not hung:
+            error, hung = self._transact(writes, look_first=True)
+        if isinstance(error, StoreUnavailable):
+            self._circuit.trip(str(error))
+        return error
+
+    def _transact(
+        self, writes: list[Write], *, look_first: bool = False
+    ) -> tuple[StoreError | None, bool]:
+        """Run the statements of ``writes``; return what went wrong, and whether it hung.
+
+        A connection that died is worth one new one; a server that hangs is not.
+        """
+        try:
+            if self._connection is None or self._connection.closed:
+                self._connection = self._connect()
+            if look_first:
+                writes = self._absent(self._connection, writes)
+            self._execute(self._connection, writes)
+        except psycopg.Error as error:
+            translated = translate(error)
+            if isinstance(translated, StoreUnavailable):
+                self._drop()
+            return translated, isinstance(error, DeadlineExceeded)
+        except orjson.JSONEncodeError as error:
+            return DataRefused(f"a row is not JSON: {error}"), False
+        return None, False
+
+    def _execute(self, connection: DeadlineConnection, writes: list[Write]) -> None:
+        """Send each kind of write as one statement; several kinds share a transaction."""
+        kinds: dict[str, tuple[Statement, list[dict[str, Any]]]] = {}
+        for write in writes:
+            kinds.setdefault(write.statement.name, (write.statement, []))[1].append(write.row)
+        ordered = sorted(kinds.values(), key=lambda kind: kind[0].order)
+        if len(ordered) == 1:
+            statement, rows = ordered[0]
+            connection.execute(statement.sql, (orjson.dumps(rows).decode(),))
+        elif ordered:
+            with connection.pipeline(), connection.transaction():
+                for statement, rows in ordered:
+                    connection.execute(statement.sql, (orjson.dumps(rows).decode(),))
+
+    def _absent(self, connection: DeadlineConnection, writes: list[Write]) -> list[Write]:
+        """Return those writes whose rows are not stored: a lost answer to COMMIT proves nothing."""
+        stored: set[tuple[str, str]] = set()
+        for statement in {write.statement.name: write.statement for write in writes}.values():
+            rows = [write.row for write in writes if write.statement is statement]
+            found = connection.execute(statement.exists_sql, (orjson.dumps(rows).decode(),))
+            stored.update((statement.name, str(key)) for (key,) in found.fetchall())
+        return [write for write in writes if (write.statement.name, write.key) not in stored]
+
+    def _drop(self) -> None:
+        """Close the connection; the next write opens another."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def close(self) -> None:
+        """Close the connection. Writers may still come; they open a new one."""
+        self._drop()

@@ -1,0 +1,36 @@
+"""This process's doors to PostgreSQL: one for durable writes, one for short reads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from techno.database.circuit import Circuit
+from techno.database.connection import DeadlineConnection, connect
+from techno.database.group_commit import GroupCommit
+from techno.database.reads import Reads
+
+#: A writer waits behind one batch ahead of it and its own, each of which has the deadline.
+BATCHES_WAITED_FOR = 2
+
+
+class Store:
+    """The group commit, the reads and the circuit that they share.
+
+    ``parameters`` are psycopg's connection parameters; nothing is opened before first use.
+    """
+
+    def __init__(self, parameters: dict[str, Any], *, deadline_s: float) -> None:
+        self._parameters = parameters
+        self._deadline_s = deadline_s
+        self.circuit = Circuit(lambda: self._connect("techno-probe"))
+        self.writes = GroupCommit(
+            lambda: self._connect("techno-writes"),
+            self.circuit,
+            wait_s=deadline_s * BATCHES_WAITED_FOR,
+        )
+        self.reads = Reads(
+            {**parameters, "application_name": "techno-reads"}, self.circuit, deadline_s=deadline_s
+        )
+
+    def _connect(self, name: str) -> DeadlineConnection:
+        return connect(self._parameters, deadline_s=self._deadline_s, name=name)

@@ -1,0 +1,218 @@
+"""Django's settings. What may differ between installations is read in :mod:`techno.env`."""
+
+from __future__ import annotations
+
+import structlog
+
+from techno import env
+
+VERSION = "0.1.0"
+BASE_DIR = env.BASE_DIR
+VAR_DIR = env.VAR_DIR
+
+SECRET_KEY = env.secret_key()
+DEBUG = env.flag("TECHNO_DEBUG", default=False)
+ALLOWED_HOSTS = env.words("TECHNO_ALLOWED_HOSTS") or ["localhost", "127.0.0.1", "[::1]", env.HOST]
+CSRF_TRUSTED_ORIGINS = env.words("TECHNO_TRUSTED_ORIGINS")
+
+INSTALLED_APPS = [
+    "techno.portal",
+    "techno.web",
+    "techno.access",
+    "audit",
+    "executor",
+    "diagnostics",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "django_filters",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+]
+
+# The API needs none of the portal's session machinery: those classes step aside for governed
+# paths (see techno/web/portal_middleware.py), so that a request pays only for what it uses.
+MIDDLEWARE = [
+    "techno.web.middleware.GovernedRequests",
+    "techno.web.portal_middleware.SecurityMiddleware",
+    "techno.web.portal_middleware.WhiteNoiseMiddleware",
+    "techno.web.portal_middleware.SessionMiddleware",
+    "techno.web.portal_middleware.LocaleMiddleware",
+    "techno.web.portal_middleware.CommonMiddleware",
+    "techno.web.portal_middleware.CsrfViewMiddleware",
+    "techno.web.portal_middleware.AuthenticationMiddleware",
+    "techno.web.portal_middleware.MessageMiddleware",
+    "techno.web.portal_middleware.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "techno.urls"
+WSGI_APPLICATION = "techno.wsgi.application"
+APPEND_SLASH = True
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+# One persistent connection a thread for the portal; the hot path has connections of its own
+# with deadlines (techno/database). ATOMIC_REQUESTS stays off: an audit row must not be rolled
+# back together with the request that it tells of.
+DATABASES = {
+    "default": {
+        "ENGINE": "techno.database.backend",
+        "CONN_MAX_AGE": 300,
+        "CONN_HEALTH_CHECKS": True,
+        "ATOMIC_REQUESTS": False,
+        **env.database(),
+    }
+}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.ScryptPasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": 12},
+    },
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+
+LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English"), ("pt-br", "Português do Brasil")]
+LOCALE_PATHS = [BASE_DIR / "techno" / "locale"]
+TIME_ZONE = "UTC"
+USE_TZ = True
+
+STATIC_URL = "static/"
+STATIC_ROOT = VAR_DIR / "static"
+STATICFILES_DIRS = [BASE_DIR / "techno" / "portal" / "assets"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedStaticFilesStorage"},
+}
+WHITENOISE_USE_FINDERS = True
+
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_AGE = 8 * 3600
+CSRF_COOKIE_SAMESITE = "Lax"
+BEHIND_HTTPS = env.flag("TECHNO_HTTPS", default=False)
+SESSION_COOKIE_SECURE = BEHIND_HTTPS
+CSRF_COOKIE_SECURE = BEHIND_HTTPS
+SECURE_SSL_REDIRECT = False
+SECURE_HSTS_SECONDS = 31_536_000 if BEHIND_HTTPS else 0
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+LOGIN_URL = "admin:login"
+
+# Governed requests.
+GOVERNED_PREFIXES = ("/api/", "/process", "/audit/fetch")
+BODY_LIMIT_BYTES = env.whole(
+    "TECHNO_BODY_LIMIT_BYTES", default=65_536, least=1_024, most=16_777_216
+)
+DATA_UPLOAD_MAX_MEMORY_SIZE = BODY_LIMIT_BYTES
+TRUSTED_PROXIES = env.words("TECHNO_TRUSTED_PROXIES")
+ANSWER_DEADLINE_S = env.seconds("TECHNO_ANSWER_DEADLINE_S", default=14.5, least=1, most=600)
+RUN_SLOTS = env.whole("TECHNO_RUN_SLOTS", default=8, least=1, most=256)
+RUN_WAITERS = env.whole("TECHNO_RUN_WAITERS", default=4, least=0, most=256)
+ENVIRONMENT_API_KEY = env.text("TECHNO_API_KEY")
+KEY_CACHE_S = env.seconds("TECHNO_KEY_CACHE_S", default=2.0, least=0, most=4)
+STORE_DEADLINE_S = env.seconds("TECHNO_STORE_DEADLINE_S", default=2.0, least=0.1, most=10)
+PORTAL_DEADLINE_S = env.seconds("TECHNO_PORTAL_DEADLINE_S", default=20.0, least=1, most=600)
+APP_ROLE = env.text("TECHNO_APP_ROLE", "techno_app")
+METRICS_TOKEN = env.text("TECHNO_METRICS_TOKEN")
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["techno.web.authentication.ApiKeyAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["techno.web.permissions.ScopeRequired"],
+    "DEFAULT_RENDERER_CLASSES": ["techno.web.renderer.EnvelopeRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["techno.web.parser.StrictJSONParser"],
+    "DEFAULT_FILTER_BACKENDS": [],
+    "EXCEPTION_HANDLER": "techno.web.exceptions.envelope_for",
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "UNAUTHENTICATED_USER": None,
+    "UNAUTHENTICATED_TOKEN": None,
+}
+
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Techno OS",
+    "DESCRIPTION": "Registered commands on real hosts, with an audit row for every answer.",
+    "VERSION": VERSION,
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_AUTHENTICATION": [],
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_NAME_OVERRIDES": {"StatusEnum": "techno.governance.status.Status"},
+    "APPEND_COMPONENTS": {
+        "securitySchemes": {
+            "ApiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+        }
+    },
+    "SECURITY": [{"ApiKey": []}],
+}
+
+structlog.configure(
+    processors=[
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.filter_by_level,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+    ],
+    logger_factory=structlog.stdlib.LoggerFactory(),
+    wrapper_class=structlog.stdlib.BoundLogger,
+    cache_logger_on_first_use=True,
+)
+LOG_LEVEL = env.text("TECHNO_LOG_LEVEL", "INFO").upper()
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "json": {
+            "()": "structlog.stdlib.ProcessorFormatter",
+            "processors": [
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,
+                structlog.processors.JSONRenderer(),
+            ],
+            "foreign_pre_chain": [
+                structlog.contextvars.merge_contextvars,
+                structlog.stdlib.add_logger_name,
+                structlog.stdlib.add_log_level,
+                structlog.processors.TimeStamper(fmt="iso", utc=True),
+            ],
+        }
+    },
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
+    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
+    "loggers": {
+        # Governed refusals are told by the audit log; Django would log each 4xx once more.
+        "django.request": {"level": "ERROR"},
+        "django.server": {"level": "WARNING"},
+    },
+}

@@ -1,0 +1,70 @@
+"""Making the envelope an HTTP answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+from django.http import HttpRequest, HttpResponse
+from rest_framework.response import Response
+
+from techno.gate import Governed
+from techno.governance import envelope
+from techno.governance.status import Status
+from techno.governance.verdict import APPROVED, Verdict
+
+#: Where a console looks when this path is BLOCKED (contract, "The fallback chain").
+FALLBACKS = {
+    "/api/audit": "/api/diagnostic/metrics",
+    "/audit/fetch": "/api/diagnostic/metrics",
+}
+JSON = "application/json"
+
+
+def governed_of(request: Any) -> Governed:
+    """Return the governed act that the middleware opened for this request."""
+    governed: Governed = request.governed
+    return governed
+
+
+def body_for(
+    governed: Governed,
+    path: str,
+    verdict: Verdict,
+    data: Any = None,
+    beside: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Return the envelope of an answer, with the fallback where the contract wants one."""
+    body = envelope.build(
+        verdict,
+        trace_id=governed.trace.trace_id,
+        ts_utc=governed.trace.timestamp,
+        data=data,
+        beside=beside,
+    )
+    if verdict.status is Status.BLOCKED and path in FALLBACKS:
+        body["fallback"] = FALLBACKS[path]
+    return body
+
+
+def answer(
+    request: Any,
+    data: Any = None,
+    verdict: Verdict = APPROVED,
+    beside: Mapping[str, Any] | None = None,
+) -> Response:
+    """Build a view's answer. The verdict travels with it, for the audit row."""
+    response = Response(
+        body_for(request.governed, request.path, verdict, data, beside), verdict.http_status
+    )
+    response.verdict = verdict
+    return response
+
+
+def plain_answer(request: HttpRequest, governed: Governed, verdict: Verdict) -> HttpResponse:
+    """Build an answer without a view: for what failed before or after one."""
+    body = body_for(governed, request.path, verdict)
+    response = HttpResponse(orjson.dumps(body), status=verdict.http_status, content_type=JSON)
+    response.verdict = verdict  # type: ignore[attr-defined]
+    return response

@@ -1,0 +1,39 @@
+from typing import Any
+
+from django.apps import AppConfig, apps
+from django.db.models.signals import post_migrate
+
+
+class WebConfig(AppConfig):
+    """HTTP: the governed request, the envelope, and what a migration leaves to be set up."""
+
+    name = "techno.web"
+    label = "web"
+
+    def ready(self) -> None:
+        from audit import recorder
+        from techno.web import instruments
+
+        recorder.WRITE_OBSERVERS.append(instruments.audit_write_observed)
+        # Django sends the signal only for apps with models, and only after all migrations ran.
+        post_migrate.connect(
+            settle_database,
+            sender=apps.get_app_config("audit"),
+            dispatch_uid="techno.settle_database",
+        )
+
+
+def settle_database(**kwargs: Any) -> None:
+    """After a migration: tell the database the codes, and give the running role its rights."""
+    from django.conf import settings
+    from django.db import connections
+
+    from audit.code_statuses import write_code_statuses
+    from techno.database.privileges import grant_running_role
+
+    with connections[kwargs["using"]].cursor() as cursor:
+        cursor.execute("SELECT to_regclass('audit_code_statuses')")
+        if cursor.fetchone()[0] is None:  # migrated back to nothing
+            return
+        write_code_statuses(cursor)
+        grant_running_role(cursor, settings.APP_ROLE)

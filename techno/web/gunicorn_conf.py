@@ -1,0 +1,59 @@
+"""How gunicorn runs the web processes. Everything that may differ is an environment variable."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+from gunicorn.http import wsgi as gunicorn_wsgi
+from prometheus_client import multiprocess
+
+from techno import env
+from techno.launch import follow_parent
+from techno.web.interrupts import SUPERVISOR_VARIABLE, WORKER_LOST
+
+wsgi_app = "techno.wsgi:application"
+_host = f"[{env.HOST}]" if ":" in env.HOST else env.HOST
+bind = f"{_host}:{env.PORT}"
+workers = env.whole("TECHNO_WORKERS", default=2, least=1, most=64)
+worker_class = "gthread"
+threads = env.whole("TECHNO_THREADS", default=16, least=1, most=256)
+# Not preloaded: a worker that is forked from a master with threads and connections inherits both.
+preload_app = False
+keepalive = 15
+timeout = 30  # of the worker's own loop; requests have deadlines of their own
+graceful_timeout = 20  # longer than any answer may take
+worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 (heartbeat files)
+# Only a proxy that the operator named may say that a request came by https.
+forwarded_allow_ips = ",".join(env.words("TECHNO_TRUSTED_PROXIES"))
+control_socket_disable = True
+accesslog = None
+errorlog = "-"
+loglevel = "warning"
+proc_name = "techno"
+
+_headers_of_gunicorn = gunicorn_wsgi.Response.default_headers
+
+
+def _headers_without_server(response: gunicorn_wsgi.Response) -> list[str]:
+    """Say nothing about the program that answers: it would only help to pick an exploit."""
+    return [line for line in _headers_of_gunicorn(response) if not line.startswith("Server:")]
+
+
+gunicorn_wsgi.Response.default_headers = _headers_without_server
+
+
+def post_fork(_server: Any, worker: Any) -> None:
+    """Let the worker end with its master, also when that is killed: it finishes its requests."""
+    follow_parent(signal.SIGTERM, worker.ppid)
+
+
+def child_exit(_server: Any, worker: Any) -> None:
+    """Close the dead worker's metrics, and tell the supervisor, who looks after its commands."""
+    if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+        multiprocess.mark_process_dead(worker.pid)
+    # Should the supervisor be gone, our parent is somebody else, whom the signal might kill.
+    if os.environ.get(SUPERVISOR_VARIABLE) == str(os.getppid()):
+        os.kill(os.getppid(), WORKER_LOST)

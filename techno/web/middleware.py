@@ -1,0 +1,133 @@
+"""The guarantee around every governed path: one trace, one envelope, one row before the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import structlog
+from django.conf import settings
+from django.http import HttpRequest, HttpResponseBase
+
+from audit.recorder import AuditUnavailable
+from techno.gate import Governed, begin, conclude, unavailable
+from techno.governance.reason_codes import ReasonCode
+from techno.governance.verdict import APPROVED, Verdict, refuse
+from techno.web import instruments
+from techno.web.answers import FALLBACKS, plain_answer
+from techno.web.client_address import client_address, networks
+
+log = structlog.get_logger(__name__)
+GetResponse = Callable[[HttpRequest], HttpResponseBase]
+
+
+def is_governed(path: str) -> bool:
+    """Whether what is asked under ``path`` must leave an audit row."""
+    return path.startswith("/api/") or path in _ALIASES
+
+
+_ALIASES = frozenset({"/process", "/audit/fetch", "/api"})
+
+
+class GovernedRequests:
+    """Opens a governed act for each request under a governed path, and concludes it.
+
+    It is the outermost middleware: whatever happens inside, a crash of the framework included,
+    comes back here as a response, gets its verdict, and leaves only once its row is durable.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self._get_response = get_response
+        self._trusted = networks(settings.TRUSTED_PROXIES)
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        """Answer one request."""
+        if not is_governed(request.path_info):
+            return self._get_response(request)
+        governed = self._begin(request)
+        request.governed = governed  # type: ignore[attr-defined]
+        structlog.contextvars.bind_contextvars(trace_id=governed.trace.trace_id)
+        try:
+            return self._answer(request, governed)
+        finally:
+            structlog.contextvars.clear_contextvars()
+
+    def _begin(self, request: HttpRequest) -> Governed:
+        headers = request.META
+        return begin(
+            method=request.method or "",
+            path=request.path_info,
+            client_address=client_address(
+                headers.get("REMOTE_ADDR", ""),
+                headers.get("HTTP_X_FORWARDED_FOR", ""),
+                self._trusted,
+            ),
+            user_agent=headers.get("HTTP_USER_AGENT", ""),
+            session_id=headers.get("HTTP_X_SESSION_ID", ""),
+        )
+
+    def _answer(self, request: HttpRequest, governed: Governed) -> HttpResponseBase:
+        """Get the response, make sure it is an envelope, record it, and let it go."""
+        response = self._respond(request, governed)
+        verdict = response.verdict  # type: ignore[attr-defined]
+        try:
+            conclude(governed, verdict, http_status=response.status_code)
+        except AuditUnavailable as error:
+            instruments.AUDIT_FAILURES.inc()
+            log.error(
+                "the audit row could not be written; the answer was withheld",
+                cause=str(error),
+                next_step="restore PostgreSQL; requests are refused until it takes rows again",
+            )
+            response.close()
+            verdict = unavailable()
+            response = plain_answer(request, governed, verdict)
+        return _finish(request, response, governed, verdict)
+
+    def _respond(self, request: HttpRequest, governed: Governed) -> HttpResponseBase:
+        """Return the inner response, or an envelope in place of what is none."""
+        try:
+            response = self._get_response(request)
+        except Exception as error:  # noqa: BLE001 - the last line: everything becomes a verdict
+            log.error("request failed outside of its view", exc_info=error)
+            return plain_answer(request, governed, refuse(ReasonCode.E5_INTERNAL_ERROR))
+        if getattr(response, "verdict", None) is not None:
+            return response
+        verdict = verdict_of_status(response.status_code)
+        if verdict.approved:  # a page that is served as what it is, like the API's description
+            response.verdict = verdict  # type: ignore[attr-defined]
+            return response
+        response.close()
+        replacement = plain_answer(request, governed, verdict)
+        if response.has_header("Allow"):
+            replacement["Allow"] = response["Allow"]
+        return replacement
+
+
+def verdict_of_status(http_status: int) -> Verdict:
+    """Return what a response without a verdict of its own means."""
+    if http_status == 200:
+        return APPROVED
+    if http_status in (404, 405):
+        return refuse(ReasonCode.G8_UNKNOWN_ACTION, http_status=http_status)
+    if http_status == 400:
+        return refuse(ReasonCode.G11_INVALID_PAYLOAD)
+    if http_status == 413:
+        return refuse(ReasonCode.G7_PAYLOAD_LIMIT)
+    if http_status >= 500:
+        return refuse(ReasonCode.E5_INTERNAL_ERROR, http_status=http_status)
+    return refuse(ReasonCode.E_UNKNOWN, http_status=http_status)
+
+
+def _finish(
+    request: HttpRequest, response: HttpResponseBase, governed: Governed, verdict: Verdict
+) -> HttpResponseBase:
+    """Set the headers that every governed answer has, and count it."""
+    response["X-Trace-Id"] = governed.trace.trace_id
+    response["Cache-Control"] = "no-store"
+    response["X-Content-Type-Options"] = "nosniff"
+    if verdict.failed and request.path_info in FALLBACKS:
+        response["Link"] = f'<{FALLBACKS[request.path_info]}>; rel="alternate"'
+    match = request.resolver_match
+    endpoint = match.url_name if match is not None and match.url_name else "unknown"
+    instruments.answered(endpoint, verdict, response.status_code)
+    return response

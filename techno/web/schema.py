@@ -1,0 +1,141 @@
+"""The answers as the OpenAPI document describes them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.utils import OpenApiResponse
+from rest_framework import serializers
+
+from techno.governance.status import Status
+
+STATUSES = [(status.value, status.value) for status in Status]
+
+
+class Envelope(serializers.Serializer[Any]):
+    """What every answer has."""
+
+    status = serializers.ChoiceField(choices=STATUSES)
+    trace_id = serializers.UUIDField()
+    ts_utc = serializers.DateTimeField()
+    reason_codes = serializers.ListField(child=serializers.CharField())
+
+
+class Refusal(Envelope):
+    """An answer that says no."""
+
+    status = serializers.ChoiceField(choices=STATUSES)
+    message = serializers.CharField()
+    fallback = serializers.CharField(required=False)
+
+
+class ExecutionFacts(serializers.Serializer[Any]):
+    """What is known of a run."""
+
+    exit_code = serializers.IntegerField(allow_null=True)
+    duration_ms = serializers.IntegerField()
+    executed_at = serializers.DateTimeField()
+    execution_id = serializers.RegexField(r"^[a-z0-9_]+$", allow_null=True)
+
+
+class ExecutionData(ExecutionFacts):
+    """A run, in ``data``."""
+
+    trace_id = serializers.UUIDField()
+    command = serializers.CharField()
+
+
+class ExecuteAnswer(Envelope, ExecutionFacts):
+    """A governed decision about a command, and its outcome."""
+
+    stdout = serializers.CharField(allow_blank=True)
+    stderr = serializers.CharField(allow_blank=True)
+    data = ExecutionData()
+    message = serializers.CharField(required=False)
+
+
+class AuditEntry(serializers.Serializer[Any]):
+    """One row of the audit log."""
+
+    timestamp = serializers.DateTimeField()
+    action = serializers.CharField(allow_blank=True)
+    result = serializers.ChoiceField(choices=["SUCCESS", "FAILED"])
+    state = serializers.ChoiceField(choices=STATUSES)
+    execution_id = serializers.CharField(allow_null=True)
+    trace_id = serializers.UUIDField()
+    reason_codes = serializers.ListField(child=serializers.CharField())
+    session_id = serializers.CharField(allow_blank=True)
+    user_ip = serializers.CharField(allow_blank=True)
+    http_status = serializers.IntegerField(allow_null=True)
+    duration_ms = serializers.IntegerField(allow_null=True)
+    key = serializers.CharField(allow_blank=True)
+
+
+class AuditAnswer(Envelope):
+    """A page of the audit log, newest first."""
+
+    data = AuditEntry(many=True)
+    entries = AuditEntry(many=True)
+    next = serializers.CharField(allow_null=True)
+
+
+class MemoryData(serializers.Serializer[Any]):
+    """Figures of host and process, and the key's last execution."""
+
+    used = serializers.IntegerField()
+    available = serializers.IntegerField()
+    total = serializers.IntegerField()
+    percent = serializers.FloatField()
+    process_rss = serializers.IntegerField()
+    cpu_percent = serializers.FloatField()
+    uptime_s = serializers.IntegerField()
+    command = serializers.CharField(allow_null=True)
+    output = serializers.CharField(allow_null=True, allow_blank=True)
+    timestamp = serializers.DateTimeField(allow_null=True)
+    status = serializers.CharField(allow_null=True)
+    execution_id = serializers.CharField(allow_null=True)
+
+
+class MemoryAnswer(Envelope):
+    """Memory and CPU."""
+
+    used = serializers.IntegerField()
+    available = serializers.IntegerField()
+    data = MemoryData()
+
+
+class MetricsAnswer(Envelope):
+    """Diagnostics."""
+
+    metrics = serializers.DictField(child=serializers.FloatField())
+    data = AuditEntry(many=True)
+
+
+def _responses(answer: Any, *extra: int) -> dict[Any, Any]:
+    """Return the answers that every endpoint can give, with ``answer`` as its success."""
+    refusals = {
+        401: "No live API key.",
+        403: "The key may not do this.",
+        405: "The endpoint does not know the method.",
+        429: "Over the rate.",
+        500: "The service failed.",
+        503: "The audit row cannot be written.",
+        400: "The request breaks a rule.",
+        413: "The body is too large.",
+        415: "The body is not JSON.",
+        409: "The idempotency key was used for another request.",
+    }
+    common = (401, 403, 405, 429, 500, 503)
+    found: dict[Any, Any] = {200: answer}
+    for code in (*common, *extra):
+        found[code] = OpenApiResponse(Refusal, description=refusals[code])
+    return found
+
+
+EXECUTE_RESPONSES = {
+    **_responses(ExecuteAnswer, 400, 409, 413, 415),
+    202: OpenApiResponse(ExecuteAnswer, description="Not ended yet."),
+}
+AUDIT_RESPONSES = _responses(AuditAnswer, 400)
+MEMORY_RESPONSES = _responses(MemoryAnswer)
+METRICS_RESPONSES = _responses(MetricsAnswer)
