@@ -18,7 +18,7 @@ WITHOUT_DATABASE = {
     "spectacular",
     "version",
 }
-AS_OWNER = {"migrate"}
+AS_OWNER = {"migrate", "prepare_database"}
 _NO_COMMAND = {"-h", "--help", "--version"}
 
 
@@ -49,7 +49,7 @@ def main() -> None:
     try:
         with EmbeddedPostgres(env.VAR_DIR).running() if own else nullcontext():
             execute_from_command_line(sys.argv)
-    except EmbeddedError as error:
+    except (EmbeddedError, ImproperlyConfigured) as error:
         sys.exit(f"Error: {error}")
 
 

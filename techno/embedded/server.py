@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +12,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from techno.embedded.account import Account, choose_account
+from techno.embedded.cluster import (
+    check_version,
+    last_words,
+    make_data,
+    make_root,
+    write_configuration,
+)
 from techno.embedded.errors import EmbeddedError
 from techno.embedded.family import end_family, find_family, thaw
 from techno.embedded.layout import (
@@ -21,15 +27,13 @@ from techno.embedded.layout import (
     DATABASE,
     PORT,
     Layout,
-    make_private_directory,
 )
 from techno.embedded.locks import FileLock
-from techno.embedded.query import QueryError, run_query
+from techno.embedded.query import QueryError, QueryTimeoutError, run_query
 from techno.embedded.roles import prepare_database
 from techno.processes import wait_until
 
 _START_LIMIT_S = 900.0  # crash recovery reads at most a few GB of log: minutes on a slow disk
-_INITDB_LIMIT_S = 300.0
 _PROBE_LIMIT_S = 5.0
 _LOCK_LIMIT_S = 60.0
 _PROGRESS_EVERY_S = 5.0
@@ -69,6 +73,21 @@ class EmbeddedPostgres:
         except QueryError:
             return False
 
+    def hangs(self, *, timeout_s: float = _PROBE_LIMIT_S) -> bool:
+        """Whether the server takes connections and says nothing; a refusal is an answer."""
+        try:
+            run_query(self.connection(), "SELECT 1", timeout_s=timeout_s)
+        except QueryTimeoutError:
+            return True
+        except QueryError:
+            return False
+        return False
+
+    @property
+    def pid(self) -> int | None:
+        """The process id of the server that this object started, None when there is none."""
+        return None if self._process is None else self._process.pid
+
     def has_ended(self) -> bool:
         """Whether the server that this object started is gone (and reaped now)."""
         return self._process is None or self._process.poll() is not None
@@ -88,14 +107,16 @@ class EmbeddedPostgres:
             account = choose_account(self._layout)
             self._clear_the_way()
             if not self._layout.data.exists():
-                self._make_data(account)
-            self._check_version()
-            self._write_configuration(account)
+                make_data(self._layout, account, _say)
+            check_version(self._layout)
+            write_configuration(self._layout, account)
             self._launch(account)
             self._wait_until_answering(cancelled)
             prepare_database(self.connection)
             if not self.answers():
-                raise EmbeddedError(f"PostgreSQL runs but does not answer; {self._last_words()}")
+                raise EmbeddedError(
+                    f"PostgreSQL runs but does not answer; {last_words(self._layout)}"
+                )
         except BaseException:
             self._end(hurry=True)
             raise
@@ -171,7 +192,7 @@ class EmbeddedPostgres:
     def _clear_the_way(self) -> None:
         """End what a killed process left behind, and remove what would look like a server."""
         if find_family(self._layout):
-            _say("Stopping a PostgreSQL server that an earlier process left behind.")
+            _say("Stopping a PostgreSQL server that was left behind or does not answer.")
             end_family(self._layout, _say)
         self._reap()
         sockets = self._layout.sockets
@@ -181,55 +202,6 @@ class EmbeddedPostgres:
             sockets / f".s.PGSQL.{PORT}.lock",
         ):
             stale.unlink(missing_ok=True)
-
-    def _make_data(self, account: Account) -> None:
-        """Make the data directory under another name first: it is whole, or it is not there."""
-        _say(f"Creating the database in {self._layout.data}.")
-        unfinished = self._layout.unfinished_data
-        shutil.rmtree(unfinished, ignore_errors=True)
-        make_private_directory(unfinished, account.file_owner, account.file_group)
-        provider = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
-        account.run(
-            [
-                self._layout.program("initdb"),
-                f"--pgdata={unfinished}",
-                f"--username={BOOTSTRAP_ROLE}",
-                "--encoding=UTF8",
-                "--locale=C",
-                *(provider if self._layout.major > 16 else []),
-                "--auth-local=peer",
-                "--auth-host=reject",
-                "--data-checksums",
-                "--no-instructions",
-            ],
-            limit_s=_INITDB_LIMIT_S,
-        )
-        unfinished.rename(self._layout.data)
-
-    def _check_version(self) -> None:
-        try:
-            version = (self._layout.data / "PG_VERSION").read_text().strip()
-        except OSError as error:
-            raise EmbeddedError(
-                f"{self._layout.data} is not a usable database ({error.strerror}): restore it from "
-                "a backup, or move it away to begin anew."
-            ) from error
-        if version != str(self._layout.major):
-            raise EmbeddedError(
-                f"The database in {self._layout.data} was made by PostgreSQL {version}, and this "
-                f"release runs PostgreSQL {self._layout.major}: dump it with the release that made "
-                "it and load it into a new TECHNO_VAR_DIR, or set DATABASE_URL."
-            )
-
-    def _write_configuration(self, account: Account) -> None:
-        for directory in (self._layout.sockets, self._layout.logs):
-            make_private_directory(directory, account.file_owner, account.file_group)
-        for path, text in self._layout.configuration_files(account.client_name).items():
-            draft = path.with_suffix(".draft")
-            draft.unlink(missing_ok=True)
-            draft.write_text(text)
-            draft.chmod(0o644)  # another account may have to read it; it holds no secret
-            draft.rename(path)
 
     def _launch(self, account: Account) -> None:
         program = [self._layout.program("postgres"), "-D", str(self._layout.data)]
@@ -244,7 +216,9 @@ class EmbeddedPostgres:
         parameters = self.connection(BOOTSTRAP_ROLE, "postgres")
         while True:
             if self.has_ended():
-                raise EmbeddedError(f"PostgreSQL ended while it started; {self._last_words()}")
+                raise EmbeddedError(
+                    f"PostgreSQL ended while it started; {last_words(self._layout)}"
+                )
             try:
                 run_query(parameters, "SELECT 1", timeout_s=_PROBE_LIMIT_S)
                 return
@@ -255,7 +229,8 @@ class EmbeddedPostgres:
                 raise EmbeddedError("Stopped while PostgreSQL was starting.")
             if now - begun > _START_LIMIT_S:
                 raise EmbeddedError(
-                    f"PostgreSQL did not answer in {_START_LIMIT_S:.0f} s; {self._last_words()}"
+                    f"PostgreSQL did not answer in {_START_LIMIT_S:.0f} s; "
+                    f"{last_words(self._layout)}"
                 )
             if now - told > _PROGRESS_EVERY_S:
                 told = now
@@ -275,26 +250,3 @@ class EmbeddedPostgres:
         if self._process is not None:
             self._process.wait()
             self._process = None
-
-    def _last_words(self) -> str:
-        """Return the server's last complaint, and where to read more."""
-        logs = sorted(self._layout.logs.glob("*.log"), key=lambda path: path.stat().st_mtime)
-        for path in (self._layout.start_log, *logs[-1:]):
-            with contextlib.suppress(OSError):
-                text = path.read_bytes()[-8192:].decode(errors="replace")
-                bad = [line for line in text.splitlines() if "FATAL:" in line or "PANIC:" in line]
-                if bad:
-                    return f"it said “{bad[-1].split(': ', 1)[1].strip()}” (see {path})."
-        return f"see {self._layout.start_log} and {self._layout.logs}."
-
-
-def make_root(layout: Layout) -> None:
-    """Make the directories above the data, or raise with what to do about it."""
-    try:
-        layout.root.mkdir(parents=True, exist_ok=True)
-        layout.logs.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise EmbeddedError(
-            f"{layout.var_dir} cannot be written ({error.strerror}): make it writable, or set "
-            "TECHNO_VAR_DIR to a directory that is."
-        ) from error
