@@ -50,6 +50,12 @@ class _Text(django_filters.CharFilter):
         super().__init__(max_length=TEXT_LIMIT, help_text=help_text, **kwargs)
 
 
+class _Limit(django_filters.NumberFilter):
+    """A whole number: ``2.5`` and ``many`` are refused, not rounded."""
+
+    field_class = forms.IntegerField
+
+
 class AuditFilter(django_filters.FilterSet):
     """The contract's query parameters. It checks; ``audit.reader`` does the reading."""
 
@@ -58,11 +64,8 @@ class AuditFilter(django_filters.FilterSet):
         validators=[_check_filter],
         strip=False,
     )
-    limit = django_filters.NumberFilter(
-        field_class=forms.IntegerField,
-        min_value=1,
-        max_value=LIMIT_MOST,
-        help_text=f"1 to {LIMIT_MOST}, default {LIMIT_DEFAULT}.",
+    limit = _Limit(
+        min_value=1, max_value=LIMIT_MOST, help_text=f"1 to {LIMIT_MOST}, default {LIMIT_DEFAULT}."
     )
     cursor = django_filters.CharFilter(
         max_length=TEXT_LIMIT, validators=[_check_cursor], help_text="The `next` of a page."
@@ -79,10 +82,6 @@ class AuditFilter(django_filters.FilterSet):
     class Meta:
         model = AuditTrace
         fields: tuple[str, ...] = ()
-
-
-# IntegerField is what makes "2.5" and "many" a clear refusal instead of a number.
-AuditFilter.base_filters["limit"].field_class = forms.IntegerField
 
 
 @lru_cache(maxsize=512)

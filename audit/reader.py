@@ -67,14 +67,16 @@ _EQUAL = {
 
 
 def encode_cursor(timestamp: str, trace_id: str) -> str:
-    """Return the signed, opaque form of a position in the log."""
-    return signing.Signer(salt=_CURSOR_SALT).sign(f"{timestamp}~{trace_id}")
+    """Return the signed, opaque form of a position in the log; safe in a URL as it is."""
+    position = f"{timestamp}~{trace_id}".encode("ascii")
+    return signing.Signer(salt=_CURSOR_SALT, sep=".").sign(signing.b64_encode(position).decode())
 
 
 def decode_cursor(cursor: str) -> tuple[str, str]:
     """Return the position that ``cursor`` stands for. Raises :class:`BadCursor`."""
     try:
-        timestamp, trace_id = signing.Signer(salt=_CURSOR_SALT).unsign(cursor).split("~")
+        encoded = signing.Signer(salt=_CURSOR_SALT, sep=".").unsign(cursor)
+        timestamp, trace_id = signing.b64_decode(encoded.encode("ascii")).decode("ascii").split("~")
     except (signing.BadSignature, ValueError) as error:
         raise BadCursor("cursor must be one that this service returned") from error
     return timestamp, trace_id

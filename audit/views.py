@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import orjson
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -41,3 +41,8 @@ class AuditView(GovernedView):
         page = fetch_logs(query)
         rendered = orjson.Fragment(orjson.dumps(page.entries))
         return answer(request, rendered, beside={"entries": rendered, "next": page.next})
+
+
+@extend_schema_view(get=extend_schema(deprecated=True, operation_id="audit_fetch"))
+class FetchView(AuditView):
+    """The older name of audit."""

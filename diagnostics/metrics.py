@@ -40,7 +40,7 @@ def exposition() -> bytes:
 
 def current_values() -> dict[str, Any]:
     """Return the figures that a person asks for first, as one flat object."""
-    values: dict[str, Any] = {name: 0 for name in _COUNTERS.values()}
+    values: dict[str, Any] = dict.fromkeys(_COUNTERS.values(), 0)
     by_status: dict[str, float] = {}
     for family in registry().collect():
         for sample in family.samples:

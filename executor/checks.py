@@ -61,7 +61,7 @@ def threads_outnumber_runs(
     from techno import env
 
     threads = env.whole("TECHNO_THREADS", default=16, least=1, most=256)
-    if settings.RUN_SLOTS + settings.RUN_WAITERS < threads:
+    if threads > settings.RUN_SLOTS + settings.RUN_WAITERS:
         return []
     return [
         Warning(

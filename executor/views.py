@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -41,6 +41,11 @@ class ExecuteView(GovernedView):
         governed.name_session(values.get("session_id") or values.get("sessionId") or "")
         ran = execute(governed, values["command"])
         return _answer(request, governed, ran.verdict, ran.result)
+
+
+@extend_schema_view(post=extend_schema(deprecated=True, operation_id="process"))
+class ProcessView(ExecuteView):
+    """The older name of execute."""
 
 
 def _answer(request: Request, governed: Governed, verdict: Any, result: Result | None) -> Response:

@@ -5,25 +5,13 @@ from __future__ import annotations
 from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
-from drf_spectacular.utils import extend_schema
 from drf_spectacular.views import SpectacularAPIView, SpectacularRedocView, SpectacularSwaggerView
 
-from audit.views import AuditView
+from audit.views import FetchView
 from diagnostics.views import MemoryView, MetricsView, health, prometheus
 from executor.runs import last_run
-from executor.views import ExecuteView
+from executor.views import ProcessView
 
-
-class ProcessView(ExecuteView):
-    """The older name of execute."""
-
-
-class FetchView(AuditView):
-    """The older name of audit."""
-
-
-_deprecated_execute = extend_schema(deprecated=True, operation_id="process")(ProcessView)
-_deprecated_audit = extend_schema(deprecated=True, operation_id="audit_fetch")(FetchView)
 
 api = [
     path("", include("executor.urls")),
@@ -37,8 +25,8 @@ api = [
 
 urlpatterns = [
     path("api/", include(api)),
-    path("process", _deprecated_execute.as_view(), name="process"),
-    path("audit/fetch", _deprecated_audit.as_view(), name="audit-fetch"),
+    path("process", ProcessView.as_view(), name="process"),
+    path("audit/fetch", FetchView.as_view(), name="audit-fetch"),
     path("metrics", prometheus, name="prometheus"),
     path("health", health, name="health"),
     path("admin/", admin.site.urls),

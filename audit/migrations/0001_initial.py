@@ -2,7 +2,6 @@
 
 from django.db import migrations, models
 
-import audit.models
 from audit.sql import statement
 
 FIVE = [

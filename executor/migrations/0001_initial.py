@@ -2,8 +2,9 @@
 
 import django.core.validators
 import django.utils.timezone
-import executor.validators
 from django.db import migrations, models
+
+import executor.validators
 
 
 class Migration(migrations.Migration):

@@ -59,6 +59,7 @@ def answer(
         body_for(request.governed, request.path, verdict, data, beside), verdict.http_status
     )
     response.verdict = verdict
+    response._has_been_logged = True  # by us, with its cause; Django would log it once more
     return response
 
 

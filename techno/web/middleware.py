@@ -87,7 +87,7 @@ class GovernedRequests:
         """Return the inner response, or an envelope in place of what is none."""
         try:
             response = self._get_response(request)
-        except Exception as error:  # noqa: BLE001 - the last line: everything becomes a verdict
+        except Exception as error:
             log.error("request failed outside of its view", exc_info=error)
             return plain_answer(request, governed, refuse(ReasonCode.E5_INTERNAL_ERROR))
         if getattr(response, "verdict", None) is not None:
@@ -95,6 +95,7 @@ class GovernedRequests:
         verdict = verdict_of_status(response.status_code)
         if verdict.approved:  # a page that is served as what it is, like the API's description
             response.verdict = verdict  # type: ignore[attr-defined]
+            governed.action = f"{_endpoint(request)}.read"
             return response
         response.close()
         replacement = plain_answer(request, governed, verdict)
@@ -122,12 +123,18 @@ def _finish(
     request: HttpRequest, response: HttpResponseBase, governed: Governed, verdict: Verdict
 ) -> HttpResponseBase:
     """Set the headers that every governed answer has, and count it."""
+    if not response.streaming:
+        response["Content-Length"] = str(len(response.content))  # type: ignore[attr-defined]
     response["X-Trace-Id"] = governed.trace.trace_id
     response["Cache-Control"] = "no-store"
     response["X-Content-Type-Options"] = "nosniff"
     if verdict.failed and request.path_info in FALLBACKS:
         response["Link"] = f'<{FALLBACKS[request.path_info]}>; rel="alternate"'
-    match = request.resolver_match
-    endpoint = match.url_name if match is not None and match.url_name else "unknown"
-    instruments.answered(endpoint, verdict, response.status_code)
+    instruments.answered(_endpoint(request), verdict, response.status_code)
     return response
+
+
+def _endpoint(request: HttpRequest) -> str:
+    """Return the name of the route that was asked, ``unknown`` when there is none."""
+    match = request.resolver_match
+    return (match.url_name if match is not None else None) or "unknown"

@@ -9,9 +9,9 @@ from django.conf import settings
 from rest_framework.exceptions import ParseError
 from rest_framework.parsers import BaseParser
 
-from techno.web.exceptions import Refused
 from techno.governance.reason_codes import ReasonCode
 from techno.governance.verdict import refuse
+from techno.web.exceptions import Refused
 
 #: A caller that announced a body must deliver it within this time.
 BODY_READ_S = 5.0

@@ -4,12 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.utils import OpenApiResponse
 from rest_framework import serializers
 
 from techno.governance.status import Status
 
 STATUSES = [(status.value, status.value) for status in Status]
+
+
+class ApiKeyScheme(OpenApiAuthenticationExtension):
+    """How the description names our authentication."""
+
+    target_class = "techno.web.authentication.ApiKeyAuthentication"
+    name = "ApiKey"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+        """Return the scheme."""
+        return {"type": "apiKey", "in": "header", "name": "X-API-Key"}
 
 
 class Envelope(serializers.Serializer[Any]):

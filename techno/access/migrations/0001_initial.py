@@ -2,9 +2,10 @@
 
 import django.db.models.deletion
 import django.utils.timezone
-import techno.access.models
 from django.conf import settings
 from django.db import migrations, models
+
+import techno.access.models
 
 
 class Migration(migrations.Migration):
