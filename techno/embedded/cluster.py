@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from techno.embedded.account import Account
 from techno.embedded.errors import EmbeddedError
@@ -79,12 +80,16 @@ def write_configuration(layout: Layout, account: Account) -> None:
         draft.rename(path)
 
 
-def last_words(layout: Layout) -> str:
-    """Return the server's last complaint, and where to read more."""
-    logs = sorted(layout.logs.glob("*.log"), key=lambda path: path.stat().st_mtime)
-    for path in (layout.start_log, *logs[-1:]):
+def log_sizes(layout: Layout) -> dict[Path, int]:
+    """Return how much each log file holds, so that what is added can be told from it."""
+    return {path: path.stat().st_size for path in layout.logs.glob("*.log")}
+
+
+def last_words(layout: Layout, before: Mapping[Path, int]) -> str:
+    """Return the server's last complaint since `before` was taken, and where to read more."""
+    for path in (layout.start_log, *layout.logs.glob("*.log")):
         with contextlib.suppress(OSError):
-            text = path.read_bytes()[-8192:].decode(errors="replace")
+            text = path.read_bytes()[before.get(path, 0) :].decode(errors="replace")
             bad = [line for line in text.splitlines() if "FATAL:" in line or "PANIC:" in line]
             if bad:
                 return f"it said “{bad[-1].split(': ', 1)[1].strip()}” (see {path})."

@@ -15,6 +15,7 @@ from techno.embedded.account import Account, choose_account
 from techno.embedded.cluster import (
     check_version,
     last_words,
+    log_sizes,
     make_data,
     make_root,
     write_configuration,
@@ -54,6 +55,7 @@ class EmbeddedPostgres:
     def __init__(self, var_dir: Path, *, major: int = 18) -> None:
         self._layout = Layout(Path(os.path.realpath(var_dir)), major)
         self._process: subprocess.Popen[bytes] | None = None
+        self._logged: dict[Path, int] = {}
         self._lock = FileLock(self._layout.root / "server.lock")
         self._users = FileLock(self._layout.root / "users.lock")
 
@@ -115,7 +117,7 @@ class EmbeddedPostgres:
             prepare_database(self.connection)
             if not self.answers():
                 raise EmbeddedError(
-                    f"PostgreSQL runs but does not answer; {last_words(self._layout)}"
+                    f"PostgreSQL runs but does not answer; {last_words(self._layout, self._logged)}"
                 )
         except BaseException:
             self._end(hurry=True)
@@ -206,6 +208,7 @@ class EmbeddedPostgres:
     def _launch(self, account: Account) -> None:
         program = [self._layout.program("postgres"), "-D", str(self._layout.data)]
         program += ["-c", f"config_file={self._layout.configuration}"]
+        self._logged = log_sizes(self._layout)
         with self._layout.start_log.open("wb") as output:
             self._process = account.start(
                 program, death_signal=signal.SIGINT, output=output.fileno()
@@ -217,7 +220,7 @@ class EmbeddedPostgres:
         while True:
             if self.has_ended():
                 raise EmbeddedError(
-                    f"PostgreSQL ended while it started; {last_words(self._layout)}"
+                    f"PostgreSQL ended while it started; {last_words(self._layout, self._logged)}"
                 )
             try:
                 run_query(parameters, "SELECT 1", timeout_s=_PROBE_LIMIT_S)
@@ -230,7 +233,7 @@ class EmbeddedPostgres:
             if now - begun > _START_LIMIT_S:
                 raise EmbeddedError(
                     f"PostgreSQL did not answer in {_START_LIMIT_S:.0f} s; "
-                    f"{last_words(self._layout)}"
+                    f"{last_words(self._layout, self._logged)}"
                 )
             if now - told > _PROGRESS_EVERY_S:
                 told = now
