@@ -9,23 +9,21 @@ from __future__ import annotations
 
 import secrets
 import socket
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from audit import spill
 from audit.sql import statement
 from techno.database.current import store
 from techno.database.errors import StoreError, StoreUnavailable
-from techno.database.group_commit import Statement, Write
+from techno.database.group_commit import Write, define_statement
 from techno.governance.principal import ANONYMOUS, Principal
 from techno.governance.trace import Trace
 from techno.governance.verdict import Verdict
 
 HOST = socket.gethostname()
-#: More characters than any value we write: caller text is capped long before.
-UNLIMITED_CHARACTERS = 1_000_000
 SALT_BYTES = 16
 #: Told after each write how many seconds it took (the metrics listen here).
 WRITE_OBSERVERS: list[Callable[[float], None]] = []
@@ -79,47 +77,38 @@ class Entry:
         }
 
 
-_insert: Statement | None = None
-_insert_lock = threading.Lock()
-
-
-def insert_statement() -> Statement:
-    """Return the insert, fitted to the widths of the table that is there.
-
-    An adopted table's texts can be narrower than ours; the companion keeps the whole value.
-    Raises :class:`StoreError` when the database cannot be asked.
-    """
-    global _insert
-    if _insert is None:
-        with _insert_lock:
-            if _insert is None:
-                limits = dict(store().reads.rows(statement("column_limits")))
-                sql = statement("insert_trace")
-                for placeholder, column in (
-                    ("{session_limit}", "session_id"),
-                    ("{address_limit}", "user_ip"),
-                ):
-                    limit = int(limits.get(column, UNLIMITED_CHARACTERS))
-                    sql = sql.replace(placeholder, str(limit))
-                _insert = Statement(
-                    "audit.trace", sql, statement("find_traces"), "trace_id", order=10
-                )
-    return _insert
+INSERT_TRACE = define_statement(
+    "audit.trace",
+    sql=statement("insert_trace"),
+    exists_sql=statement("find_traces"),
+    key_field="trace_id",
+    order=10,
+)
 
 
 def record(entry: Entry, *also: Write) -> None:
-    """Make ``entry`` durable, and ``also`` in the same transaction.
+    """Make ``entry`` durable, and ``also`` with it: all of them or none.
 
-    Raises :class:`AuditUnavailable` when the row is not durable; then nothing of ``also`` may
-    be taken as done either.
+    PostgreSQL takes them in one transaction; while it is away the journal takes them as one
+    record, which comes back into the database as it is. Raises :class:`AuditUnavailable` when
+    neither did; then nothing of ``also`` may be taken as done either.
     """
     started_s = time.perf_counter()
+    writes = (*also, Write(INSERT_TRACE, entry.row()))
     try:
-        store().writes.commit(*also, Write(insert_statement(), entry.row()))
+        store().writes.commit(*writes)
     except StoreUnavailable as error:
-        raise AuditUnavailable(str(error)) from error
+        _spill(writes, error)
     except StoreError as error:
         raise AuditUnavailable(f"the audit store refused the row: {error}") from error
     finally:
         for observer in WRITE_OBSERVERS:
             observer(time.perf_counter() - started_s)
+
+
+def _spill(writes: tuple[Write, ...], cause: StoreUnavailable) -> None:
+    """Journal what PostgreSQL did not take. Raises :class:`AuditUnavailable`."""
+    try:
+        spill.spill(writes)
+    except spill.JournalUnavailable as error:
+        raise AuditUnavailable(f"PostgreSQL: {cause}; journal: {error}") from error

@@ -8,4 +8,5 @@ class ExecutorConfig(AppConfig):
     verbose_name = "Executor"
 
     def ready(self) -> None:
-        from executor import checks  # noqa: F401  (registers the system checks)
+        # Registers the system checks, and the writes that the journal may hold.
+        from executor import checks, statements  # noqa: F401

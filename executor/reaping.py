@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import structlog
 
-from audit import recorder
+from audit import recorder, spill
+from audit.journal import ReplayBusy
 from executor import engine
-from executor.runs import CLOSE_RUN
 from executor.sql import statement
+from executor.statements import CLOSE_RUN
 from executor.worker_identity import HOST, is_alive
 from techno.database.current import store
 from techno.database.errors import DuplicateKey
@@ -39,6 +41,9 @@ def reap_lost_runs() -> list[Reaped]:
     it is far past its time limit, which no living watcher would allow. Raises
     ``StoreUnavailable``.
     """
+    # What a run's watcher could tell only to the journal comes first: it knows the true end.
+    with suppress(ReplayBusy):
+        spill.replay()
     reaped: list[Reaped] = []
     for row in store().reads.rows(statement("lost_runs")):
         execution_id, host, worker, overdue = row[0], row[9], row[10], row[11]

@@ -18,9 +18,10 @@ from executor.outcome import verdict_of
 from executor.registry import RegisteredAction, find_action
 from executor.slots import NoSlot, Slots
 from executor.sql import statement
+from executor.statements import CLOSE_RUN, OPEN_RUN
 from executor.worker_identity import HOST, this_worker
 from techno.database.current import store
-from techno.database.group_commit import Statement, Write
+from techno.database.group_commit import Write
 from techno.gate import Governed, decide_action
 from techno.governance.reason_codes import ReasonCode
 from techno.governance.trace import iso_ms
@@ -30,13 +31,6 @@ from techno.governance.verdict import Verdict, refuse
 ENDING_S = 1.5
 #: With less time than this left, starting a command makes no sense.
 LEAST_RUN_S = 0.2
-
-OPEN_RUN = Statement(
-    "executor.open_run", statement("open_runs"), statement("find_opened_runs"), "execution_id", 1
-)
-CLOSE_RUN = Statement(
-    "executor.close_run", statement("close_runs"), statement("find_closed_runs"), "execution_id", 5
-)
 
 
 @dataclass(frozen=True, slots=True)

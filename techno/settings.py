@@ -103,7 +103,7 @@ TIME_ZONE = "UTC"
 USE_TZ = True
 
 STATIC_URL = "static/"
-STATIC_ROOT = VAR_DIR / "static"
+STATIC_ROOT = None  # served from where the apps keep them (WHITENOISE_USE_FINDERS)
 STATICFILES_DIRS = [BASE_DIR / "techno" / "portal" / "assets"]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
@@ -138,7 +138,13 @@ RUN_SLOTS = env.whole("TECHNO_RUN_SLOTS", default=8, least=1, most=256)
 RUN_WAITERS = env.whole("TECHNO_RUN_WAITERS", default=4, least=0, most=256)
 ENVIRONMENT_API_KEY = env.text("TECHNO_API_KEY")
 KEY_CACHE_S = env.seconds("TECHNO_KEY_CACHE_S", default=2.0, least=0, most=4)
-STORE_DEADLINE_S = env.seconds("TECHNO_STORE_DEADLINE_S", default=2.0, least=0.1, most=10)
+STORE_DEADLINE_S = env.seconds("TECHNO_STORE_DEADLINE_S", default=0.8, least=0.1, most=10)
+JOURNAL_CAP_BYTES = env.whole(
+    "TECHNO_JOURNAL_CAP_BYTES", default=268_435_456, least=8_388_608, most=68_719_476_736
+)
+AUDIT_ORIGIN = env.text("TECHNO_AUDIT_ORIGIN")
+CHECKPOINT_EVERY_S = env.seconds("TECHNO_CHECKPOINT_EVERY_S", default=5, least=1, most=10)
+KEY_SNAPSHOT_S = env.seconds("TECHNO_KEY_SNAPSHOT_S", default=900, least=0, most=86_400)
 PORTAL_DEADLINE_S = env.seconds("TECHNO_PORTAL_DEADLINE_S", default=20.0, least=1, most=600)
 APP_ROLE = env.text("TECHNO_APP_ROLE", "techno_app")
 METRICS_TOKEN = env.text("TECHNO_METRICS_TOKEN")

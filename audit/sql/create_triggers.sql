@@ -81,3 +81,25 @@ REVOKE ALL ON FUNCTION audit_logs_inserted_v1() FROM PUBLIC;
 CREATE TRIGGER audit_logs_inserted AFTER INSERT ON audit_logs
     REFERENCING NEW TABLE AS inserted
     FOR EACH STATEMENT EXECUTE FUNCTION audit_logs_inserted_v1();
+
+-- An adopted table's texts can be narrower than ours. These two cut to what fits; the companion
+-- keeps the whole text.
+DO $$
+DECLARE
+    fit record;
+BEGIN
+    FOR fit IN
+        SELECT 'audit_fit_session_v1' AS name, 'session_id' AS column_name
+        UNION ALL SELECT 'audit_fit_address_v1', 'user_ip'
+    LOOP
+        EXECUTE format(
+            'CREATE FUNCTION %I(value text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE '
+            'RETURN left(value, %s)',
+            fit.name,
+            coalesce((
+                SELECT character_maximum_length FROM information_schema.columns
+                WHERE table_schema = 'public' AND table_name = 'audit_logs'
+                  AND column_name = fit.column_name), 1000000));
+    END LOOP;
+END
+$$;

@@ -21,5 +21,6 @@ WITH batch AS MATERIALIZED (
     WHERE reason_codes <> '[]'::jsonb
 )
 INSERT INTO audit_logs (trace_id, "timestamp", reason_codes, session_id, user_ip)
-SELECT trace_id, "timestamp", reason_codes, left(session_id, {session_limit}), left(user_ip, {address_limit})
+SELECT trace_id, "timestamp", reason_codes, audit_fit_session_v1(session_id),
+       audit_fit_address_v1(user_ip)
 FROM batch

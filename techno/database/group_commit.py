@@ -45,6 +45,27 @@ class Statement:
     order: int = 0
 
 
+_STATEMENTS: dict[str, Statement] = {}
+
+
+def define_statement(
+    name: str, *, sql: str, exists_sql: str, key_field: str, order: int = 0
+) -> Statement:
+    """Make a statement that can be found again by its name, as the journal needs to.
+
+    Raises ``ValueError`` when the name is taken.
+    """
+    if name in _STATEMENTS:
+        raise ValueError(f"there are two statements called {name}")
+    statement = _STATEMENTS[name] = Statement(name, sql, exists_sql, key_field, order)
+    return statement
+
+
+def statement_named(name: str) -> Statement:
+    """Return the statement of that name. Raises ``KeyError``."""
+    return _STATEMENTS[name]
+
+
 @dataclass(frozen=True, slots=True)
 class Write:
     """One row for one statement."""
@@ -61,10 +82,11 @@ class Write:
 class _Waiter:
     """One caller's writes, and the lock on which it sleeps until they are settled."""
 
-    __slots__ = ("baton", "done", "error", "lead", "writes")
+    __slots__ = ("absent_only", "baton", "done", "error", "lead", "writes")
 
-    def __init__(self, writes: tuple[Write, ...]) -> None:
+    def __init__(self, writes: tuple[Write, ...], *, absent_only: bool) -> None:
         self.writes = writes
+        self.absent_only = absent_only
         self.error: StoreError | None = None
         self.done = False
         self.lead = False
@@ -103,9 +125,15 @@ class GroupCommit:
         been written or not; see ``Statement.exists_sql``), ``DuplicateKey`` or
         ``DataRefused`` when it refuses a row.
         """
+        self._commit(_Waiter(writes, absent_only=False))
+
+    def commit_absent(self, writes: Sequence[Write]) -> None:
+        """Like :meth:`commit`, passing over those rows that are stored already."""
+        self._commit(_Waiter(tuple(writes), absent_only=True))
+
+    def _commit(self, waiter: _Waiter) -> None:
         if self._pid != os.getpid():
             self._start_over()
-        waiter = _Waiter(writes)
         with self._mutex:
             self._queue.append(waiter)
             waiter.lead = not self._leading
@@ -168,28 +196,27 @@ class GroupCommit:
         """Write ``batch`` in one transaction, once more on a new connection if that was stale."""
         if self._circuit.cause:
             return StoreUnavailable(self._circuit.cause)
-        writes = [write for waiter in batch for write in waiter.writes]
+        plain = [write for waiter in batch if not waiter.absent_only for write in waiter.writes]
+        unsure = [write for waiter in batch if waiter.absent_only for write in waiter.writes]
         fresh = self._connection is None
-        error, hung = self._transact(writes)
+        error, hung = self._transact(plain, unsure)
         if isinstance(error, StoreUnavailable) and not fresh and not hung:
-            error, hung = self._transact(writes, look_first=True)
+            error, hung = self._transact([], [*plain, *unsure])
         if isinstance(error, StoreUnavailable):
             self._circuit.trip(str(error))
         return error
 
-    def _transact(
-        self, writes: list[Write], *, look_first: bool = False
-    ) -> tuple[StoreError | None, bool]:
-        """Run the statements of ``writes``; return what went wrong, and whether it hung.
+    def _transact(self, plain: list[Write], unsure: list[Write]) -> tuple[StoreError | None, bool]:
+        """Write ``plain``, and those of ``unsure`` that are not stored yet.
 
-        A connection that died is worth one new one; a server that hangs is not.
+        Returns what went wrong, and whether the server hung: a connection that died is worth one
+        new one, a server that hangs is not.
         """
         try:
             if self._connection is None or self._connection.closed:
                 self._connection = self._connect()
-            if look_first:
-                writes = self._absent(self._connection, writes)
-            self._execute(self._connection, writes)
+            absent = self._absent(self._connection, unsure) if unsure else []
+            self._execute(self._connection, [*plain, *absent])
         except psycopg.Error as error:
             translated = translate(error)
             if isinstance(translated, StoreUnavailable):

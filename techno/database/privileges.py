@@ -7,7 +7,17 @@ from typing import Any
 from psycopg import sql
 
 #: Tables to which rows are only ever added.
-INSERT_ONLY = ("audit_logs", "audit_traces", "audit_trace_codes")
+INSERT_ONLY = (
+    "audit_logs",
+    "audit_traces",
+    "audit_trace_codes",
+    "audit_leaves",
+    "audit_nodes",
+    "audit_checkpoints",
+    "audit_signing_keys",
+)
+#: Their partitions are reached through them only.
+PARTITIONED = ("audit_logs", "audit_traces")
 #: Tables that only migrations write.
 READ_ONLY = ("audit_code_statuses", "django_migrations")
 
@@ -31,9 +41,7 @@ def grant_running_role(cursor: Any, role: str) -> bool:
     name = sql.Identifier(role)
     cursor.execute(_TABLES_SQL)
     for (table,) in cursor.fetchall():
-        partition = table.startswith(tuple(f"{parent}_" for parent in INSERT_ONLY[:2]))
-        if table == "audit_trace_codes":
-            partition = False
+        partition = table.startswith(tuple(f"{parent}_" for parent in PARTITIONED))
         allowed = "SELECT, INSERT, UPDATE, DELETE"
         if table in INSERT_ONLY:
             allowed = "SELECT, INSERT"

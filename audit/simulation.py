@@ -1,0 +1,143 @@
+"""Plausible history at the speed of COPY, for tests and benchmarks.
+
+The rows are what the recorder would have written: real codes with their statuses, sessions that
+come back, keys of different use, days that are busier than nights. They go through the same
+triggers; nothing but the recorder's Python is passed by.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import secrets
+import uuid
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import orjson
+import psycopg
+
+from techno.governance.reason_codes import ReasonCode
+from techno.governance.status import Status
+
+_MARK = "techno-test-database"
+_CHUNK_ROWS = 50_000
+_ACTIONS = ("GET_STATUS", "DISK_USAGE", "LIST_PROCESSES", "UPTIME", "MEMORY_USAGE")
+_READS = (
+    ("audit.read", "/api/audit"),
+    ("memory.read", "/api/memory"),
+    ("metrics.read", "/api/diagnostic/metrics"),
+)
+_CODES = tuple(ReasonCode)
+_COLUMNS = (
+    "trace_id",
+    "timestamp",
+    "reason_codes",
+    "session_id",
+    "user_ip",
+    "status",
+    "action",
+    "method",
+    "path",
+    "http_status",
+    "duration_ms",
+    "principal_kind",
+    "principal_label",
+    "key_prefix",
+    "execution_id",
+    "message",
+    "host",
+    "user_agent",
+    "detail",
+    "salt",
+)
+
+
+def mark_for_tests(connection: psycopg.Connection[Any]) -> None:
+    """Let a database without history say that it is one for tests.
+
+    A database that has rows is left unmarked.
+    """
+    if connection.execute("SELECT 1 FROM audit_logs LIMIT 1").fetchone() is None:
+        connection.execute(
+            "INSERT INTO audit_simulation (mark) VALUES (%s) ON CONFLICT DO NOTHING", [_MARK]
+        )
+
+
+def may_simulate(connection: psycopg.Connection[Any]) -> bool:
+    """Whether the database says that it is one for tests."""
+    row = connection.execute("SELECT 1 FROM audit_simulation WHERE mark = %s", [_MARK]).fetchone()
+    return row is not None
+
+
+def simulate(connection: psycopg.Connection[Any], *, rows: int, days: float) -> None:
+    """Write ``rows`` rows, oldest first, over the ``days`` before now."""
+    chance = random.Random(secrets.randbits(64))  # noqa: S311 - made-up history, no secret
+    now = datetime.now(UTC)
+    start = now - timedelta(days=days)
+    step_s = days * 86_400 / max(1, rows)
+    with connection.cursor() as cursor:
+        for first in range(0, rows, _CHUNK_ROWS):
+            made = [
+                _row(chance, start + timedelta(seconds=step_s * index))
+                for index in range(first, min(rows, first + _CHUNK_ROWS))
+            ]
+            with connection.transaction():
+                _copy(cursor, made)
+
+
+def _copy(cursor: psycopg.Cursor[Any], made: list[tuple[Any, ...]]) -> None:
+    """Write companions and codes first, as the recorder's statement does, then the rows."""
+    names = ", ".join(f'"{name}"' for name in _COLUMNS)
+    with cursor.copy(f"COPY audit_traces ({names}) FROM STDIN") as copy:
+        for row in made:
+            copy.write_row(row)
+    with cursor.copy('COPY audit_trace_codes (code, "timestamp", trace_id) FROM STDIN') as copy:
+        for row in made:
+            for code in {*orjson.loads(row[2])}:
+                copy.write_row((code, row[1], row[0]))
+    names = ", ".join(f'"{name}"' for name in _COLUMNS[:5])
+    with cursor.copy(f"COPY audit_logs ({names}) FROM STDIN") as copy:
+        for row in made:
+            copy.write_row(row[:5])
+
+
+def _row(chance: random.Random, moment: datetime) -> tuple[Any, ...]:
+    """Make one row of the given time."""
+    moment += timedelta(seconds=chance.random() * 0.001)
+    unix_ms = int(moment.timestamp() * 1000)
+    trace_id = _uuid7(chance, unix_ms)
+    timestamp = f"{moment:%Y-%m-%dT%H:%M:%S}.{unix_ms % 1000:03d}Z"
+    ran = chance.random() < 0.4
+    refused = chance.random() < 0.06
+    code = chance.choice(_CODES) if refused else None
+    status = (code.value.status or Status.APPROVED) if code else Status.APPROVED
+    action, path = (chance.choice(_ACTIONS), "/api/execute") if ran else chance.choice(_READS)
+    key = min(int(chance.expovariate(0.15)), 39)
+    return (
+        trace_id,
+        timestamp,
+        orjson.dumps([code.code] if code else []).decode(),
+        f"session-{int(moment.timestamp()) // 1800 % 100_000}-{chance.randrange(8)}",
+        f"10.{key}.{chance.randrange(4)}.{chance.randrange(1, 255)}",
+        status.value,
+        action,
+        "POST" if ran else "GET",
+        path,
+        (code.value.http_status or 200) if code else 200,
+        int(math.exp(chance.gauss(1.5, 1.0))),
+        "api_key",
+        f"simulated key {key}",
+        f"sim{key:05d}",
+        f"run_{trace_id.replace('-', '')}" if ran else None,
+        code.value.meaning if code else "",
+        "simulated",
+        "console/1.0",
+        "{}",
+        f"{chance.getrandbits(128):032x}",
+    )
+
+
+def _uuid7(chance: random.Random, unix_ms: int) -> str:
+    value = (unix_ms << 80) | (0x7 << 76) | (chance.getrandbits(12) << 64)
+    return str(uuid.UUID(int=value | (0x2 << 62) | chance.getrandbits(62)))
