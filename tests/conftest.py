@@ -1,9 +1,10 @@
 """The databases and services that tests run against.
 
-- ``database``: for tests inside this process (ORM, recorder, reader). Rows of the audit tables can
-  never be deleted, so nothing is rolled back or flushed between tests: a test finds its own rows by
-  trace_id or session_id and never expects an empty table. Whoever writes through the ORM only may
-  use ``@pytest.mark.django_db`` besides, which rolls that back; its ``transaction=True`` cannot work.
+- ``database``: for tests inside this process (ORM, recorder, reader). Rows of the audit tables
+  can never be deleted, so nothing is rolled back or flushed between tests: a test finds its own
+  rows by trace_id or session_id and never expects an empty table. Whoever writes through the ORM
+  only may use ``@pytest.mark.django_db`` besides, which rolls that back; its ``transaction=True``
+  cannot work.
 - ``service``: the real ``manage.py serve``, shared by the session. Look at it from outside.
 - ``start_service``: for tests that need a service with other settings, or that break it.
 """
