@@ -5,7 +5,7 @@ import os
 import sys
 from contextlib import nullcontext
 
-# These need no database, or (serve) start it themselves.
+# These need no database, start it themselves (serve), or wait for it (keep, beside serve).
 WITHOUT_DATABASE = {
     "check",
     "collectstatic",
@@ -13,6 +13,7 @@ WITHOUT_DATABASE = {
     "diffsettings",
     "findstatic",
     "help",
+    "keep",
     "makemessages",
     "serve",
     "spectacular",

@@ -117,9 +117,8 @@ _EXPECTED = (
 )
 
 
-def keep(stop: threading.Event) -> None:
-    """Do the tasks until ``stop`` is set. Never raises for what a task meets."""
-    due = tasks()
+def keep(stop: threading.Event, due: list[Task]) -> None:
+    """Do the tasks until ``stop`` is set. Never raises for what a task is expected to meet."""
     connection: psycopg.Connection[Any] | None = None
     while not stop.is_set():
         for task in due:

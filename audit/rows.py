@@ -33,20 +33,23 @@ _COMPANION_FIELDS = (
 
 def canonical_row(columns: Sequence[Any]) -> dict[str, Any]:
     """Return the row that ``audit.canonical`` takes, from the columns of ``take_unsealed.sql``."""
-    companion = None
+    companion: dict[str, Any] | None = None
     salt = None
+    commitments = columns[20]
     if columns[5] is not None and columns[11] != EXTERNAL:
         companion = dict(zip(_COMPANION_FIELDS, columns[5:19], strict=True))
         salt = columns[19] or None
+        if commitments is not None:
+            companion["user_agent"] = None
     return {
         "trace_id": columns[0],
         "timestamp": columns[1],
         "reason_codes": columns[2],
-        "session_id": columns[3],
-        "user_ip": columns[4],
+        "session_id": columns[3] if commitments is None else None,
+        "user_ip": columns[4] if commitments is None else None,
         "companion": companion,
-        "salt": salt,
-        "commitments": None,
+        "salt": salt if commitments is None else None,
+        "commitments": commitments,
     }
 
 

@@ -37,7 +37,7 @@ def seal_batch(connection: psycopg.Connection[Any], *, limit: int = BATCH_ROWS) 
         hashes = []
         for columns in rows:
             if columns[0] is None:
-                raise RowMissing(f"the row {columns[20]} waits for its leaf but is gone")
+                raise RowMissing(f"the row {columns[21]} waits for its leaf but is gone")
             hashes.append(leaf_hash(leaf_bytes(LEAF_VERSION, canonical_row(columns))))
         frontier = frontier_at(size, node_source(_query(cursor)))
         _store(cursor, frontier, size, [columns[0] for columns in rows], hashes)

@@ -75,6 +75,8 @@ def begin(
 
 def decide_scope(principal: Principal, scope: Scope) -> Verdict:
     """Decide whether ``principal`` may use an endpoint that needs ``scope``."""
+    if principal.provisional and scope is not Scope.DIAGNOSTICS_READ:
+        return unavailable()
     if principal.has_scope(scope):
         return APPROVED
     return refuse(

@@ -12,7 +12,6 @@ from diagnostics.views import MemoryView, MetricsView, health, prometheus
 from executor.runs import last_run
 from executor.views import ProcessView
 
-
 api = [
     path("", include("executor.urls")),
     path("", include("audit.urls")),

@@ -89,5 +89,14 @@ DROP FUNCTION audit_logs_inserted_v1();
 INSERT INTO audit_unsealed (trace_id)
 SELECT trace_id FROM audit_logs ORDER BY "timestamp", trace_id;
 
+-- Personal values that were erased on purpose: what stays is the commitment that stands in the
+-- leaf. The erasure itself is a row of the log (its trace stands here).
+CREATE TABLE audit_redactions (
+    trace_id    uuid        PRIMARY KEY,
+    commitments jsonb       NOT NULL,
+    redacted_at timestamptz NOT NULL DEFAULT now(),
+    recorded_in uuid        NOT NULL
+);
+
 -- Holds a row only in a database that says it is one for tests: made-up history goes nowhere else.
 CREATE TABLE audit_simulation (mark text PRIMARY KEY);

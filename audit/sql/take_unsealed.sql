@@ -7,8 +7,9 @@ WITH taken AS (
 SELECT l.trace_id, l."timestamp", l.reason_codes, l.session_id, l.user_ip,
        t.status, t.action, t.method, t.path, t.http_status, t.duration_ms, t.principal_kind,
        t.principal_label, t.key_prefix, t.execution_id, t.message, t.host, t.user_agent,
-       t.detail, t.salt, taken.trace_id
+       t.detail, t.salt, x.commitments, taken.trace_id
 FROM taken
 LEFT JOIN audit_logs l ON l.trace_id = taken.trace_id
 LEFT JOIN audit_traces t ON t.trace_id = taken.trace_id
+LEFT JOIN audit_redactions x ON x.trace_id = taken.trace_id
 ORDER BY taken.id

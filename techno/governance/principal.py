@@ -30,6 +30,8 @@ class Principal:
 
     ``identity`` is stable for the caller's life and never secret (a key's public prefix, a user
     name); ``label`` is what people call it. ``allowed_actions`` of ``None`` means every action.
+    ``provisional`` callers were recognised while the database was away, from a local copy of
+    the keys; they may ask for diagnostics and nothing else.
     """
 
     kind: PrincipalKind
@@ -37,6 +39,7 @@ class Principal:
     label: str = ""
     scopes: frozenset[Scope] = field(default_factory=frozenset)
     allowed_actions: frozenset[str] | None = None
+    provisional: bool = False
 
     def has_scope(self, scope: Scope) -> bool:
         """Whether this caller was given ``scope``."""

@@ -194,6 +194,13 @@ class ReasonCode(enum.Enum):
         "The process that watched the run died, so how the run ended is not known.",
         "Check on the host what the command did before running it again; we never rerun it.",
     )
+    E10_NOT_SEALED = CodeFacts(
+        "E10_not_sealed",
+        Status.NEUTRAL,
+        202,
+        "The row is recorded but not under a signed checkpoint yet.",
+        "Ask again in some seconds; if it stays so, the audit keeper does not run or is refused.",
+    )
     E12_TIMEOUT = CodeFacts(
         "E12_timeout",
         Status.BLOCKED,

@@ -1,4 +1,5 @@
 from django.apps import AppConfig
+from django.contrib.admin import apps as admin_apps
 
 
 class PortalConfig(AppConfig):
@@ -6,4 +7,10 @@ class PortalConfig(AppConfig):
 
     name = "techno.portal"
     label = "portal"
-    verbose_name = "Portal"
+
+
+class PortalAdminConfig(admin_apps.AdminConfig):
+    """Django's admin with our site in place of its own."""
+
+    default = False  # named in the settings, not found by looking
+    default_site = "techno.portal.site.PortalSite"

@@ -151,3 +151,16 @@ EXECUTE_RESPONSES = {
 AUDIT_RESPONSES = _responses(AuditAnswer, 400)
 MEMORY_RESPONSES = _responses(MemoryAnswer)
 METRICS_RESPONSES = _responses(MetricsAnswer)
+
+
+class ProofAnswer(Envelope):
+    """A proof, in the form that the endpoint describes."""
+
+    data = serializers.DictField()
+
+
+PROOF_RESPONSES = {
+    **_responses(ProofAnswer, 400),
+    202: OpenApiResponse(Refusal, description="Not under a checkpoint yet."),
+    404: OpenApiResponse(Refusal, description="No such row."),
+}

@@ -22,6 +22,7 @@ from techno.web.postgres_keeper import PostgresKeeper
 from techno.web.supervisor import Service, StoppedError, Supervisor
 
 _WEB_GRACE_S = 25.0  # gunicorn itself gives its workers 20
+_KEEPER_GRACE_S = 15.0
 _PROBE_LIMIT_S = 2.0
 _AFTER_LOSS = ("runs", "reap")
 # In this order, after the migrations, with the application's own role.
@@ -83,8 +84,11 @@ def services(*, worker: bool) -> list[Service]:
         stage=0,
         grace_s=_WEB_GRACE_S,
     )
+    keeper = Service(
+        "The keeper", (sys.executable, "manage.py", "keep"), stage=1, grace_s=_KEEPER_GRACE_S
+    )
     beside: list[Service] = []
-    return [web, *(beside if worker else [])]
+    return [web, keeper, *(beside if worker else [])]
 
 
 def say(message: str) -> None:
