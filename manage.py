@@ -46,11 +46,15 @@ def main() -> None:
 
     from techno.embedded import EmbeddedError, EmbeddedPostgres
 
+    from techno.web import preflight
+
     own = env.uses_embedded() and needs_database(sys.argv)
     try:
+        if sys.argv[1:2] == ["serve"]:  # before the settings want to keep their secret there
+            preflight.check_writable(env.VAR_DIR)
         with EmbeddedPostgres(env.VAR_DIR).running() if own else nullcontext():
             execute_from_command_line(sys.argv)
-    except (EmbeddedError, ImproperlyConfigured) as error:
+    except (EmbeddedError, ImproperlyConfigured, preflight.PreflightError) as error:
         sys.exit(f"Error: {error}")
 
 
