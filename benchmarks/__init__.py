@@ -1,0 +1,1 @@
+"""Measures of throughput, latency and footprint beside their floors; nothing is asserted."""
