@@ -46,19 +46,25 @@ class Signed:
 
 
 def make_checkpoint(
-    connection: psycopg.Connection[Any], directory: SigningDirectory, origin: str
+    connection: psycopg.Connection[Any],
+    directory: SigningDirectory,
+    origin: str,
+    *,
+    accepted: bool = False,
 ) -> Signed:
     """Sign the tree as it is now, unless that was done already.
 
-    Raises :class:`DatabaseRefused`, :class:`NoSigningKey`, ``audit.note.NoteError`` when a key
-    file or the remembered checkpoint is damaged, and ``psycopg.Error``.
+    ``accepted`` says that an operator decided, on record, that this history goes on whatever was
+    signed before; then nothing is compared. Raises :class:`DatabaseRefused`,
+    :class:`NoSigningKey`, ``audit.note.NoteError`` when a key file or the remembered checkpoint
+    is damaged, and ``psycopg.Error``.
     """
     with directory.locked():
         keys = signing_keys(connection, directory, origin)
         query = _query(connection)
         source = node_source(query)
         size = tree_size(query)
-        last = remembered(connection, directory, keys)
+        last = None if accepted else remembered(connection, directory, keys)
         root = _extends(last, size, source)
         if last is not None and last.size == size and _signed_by_all(directory, keys):
             note = directory.remembered() or b""
@@ -81,7 +87,7 @@ def signing_keys(
     Their public halves are kept in the database. Raises :class:`NoSigningKey` when the log was
     signed before, by a key that is not here.
     """
-    keys = directory.keys()
+    keys = directory.current_keys()
     if not keys:
         if connection.execute("SELECT 1 FROM audit_signing_keys LIMIT 1").fetchone():
             raise NoSigningKey(

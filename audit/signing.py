@@ -55,7 +55,7 @@ class SigningDirectory:
         finally:
             os.close(descriptor)
 
-    def keys(self) -> list[SigningKey]:
+    def current_keys(self) -> list[SigningKey]:
         """Return the keys that sign now, oldest first: two while one is being replaced."""
         files = sorted(self.path.glob(f"*{_KEY_SUFFIX}"))
         return [SigningKey.parse(file.read_text(encoding="ascii")) for file in files]
@@ -72,7 +72,7 @@ class SigningDirectory:
         files = sorted(self.path.glob(f"*-{key_id}{_KEY_SUFFIX}"))
         if not files:
             raise KeyError(f"no signing key has the id {key_id}")
-        if len(self.keys()) < 2:
+        if len(self.current_keys()) < 2:
             raise KeyError("the only signing key cannot be retired; add another one first")
         for file in files:
             file.rename(file.with_suffix(_RETIRED_SUFFIX))

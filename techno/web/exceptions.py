@@ -32,13 +32,10 @@ def envelope_for(error: Exception, context: Any) -> Response:
     """DRF's exception handler: return the envelope that ``error`` stands for. Never raises."""
     request = context["request"]._request
     verdict = verdict_for(error)
-    if verdict.http_status >= 500:
-        log.error(
-            "request failed",
-            trace_id=request.governed.trace.trace_id,
-            path=request.governed.trace.path,
-            exc_info=error,
-        )
+    if isinstance(error, (AuditUnavailable, StoreUnavailable)):
+        log.warning("refused while the database is away", cause=str(error))
+    elif verdict.http_status >= 500:
+        log.error("request failed", path=request.governed.trace.path, exc_info=error)
     response = answer(request, verdict=verdict)
     if isinstance(error, exceptions.APIException):
         for header, name in (("auth_header", "WWW-Authenticate"), ("wait", "Retry-After")):
