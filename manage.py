@@ -45,7 +45,6 @@ def main() -> None:
     from django.core.management import execute_from_command_line
 
     from techno.embedded import EmbeddedError, EmbeddedPostgres
-
     from techno.web import preflight
 
     own = env.uses_embedded() and needs_database(sys.argv)
