@@ -68,9 +68,15 @@ class AuditFilter(django_filters.FilterSet):
         min_value=1, max_value=LIMIT_MOST, help_text=f"1 to {LIMIT_MOST}, default {LIMIT_DEFAULT}."
     )
     cursor = django_filters.CharFilter(
-        max_length=TEXT_LIMIT, validators=[_check_cursor], help_text="The `next` of a page."
+        max_length=TEXT_LIMIT,
+        validators=[_check_cursor],
+        help_text="The `next` or `previous` of a page.",
     )
-    reason_code = _Text("Rows that hold this reason code.")
+    reason_code = _Text("Rows that hold this reason code, or any of several with commas.")
+    codes = django_filters.ChoiceFilter(
+        choices=[("any", "any"), ("all", "all")],
+        help_text="Whether any (default) or all of the reason codes must be there.",
+    )
     action = _Text("Rows of this action.")
     session_id = _Text("Rows of this session.", strip=False)
     user_ip = _Text("Rows of this client address.")
@@ -116,6 +122,7 @@ def _typed(values: dict[str, Any]) -> AuditQuery:
         cursor=values["cursor"] or "",
         status=status,
         reason_code=code,
+        all_codes=values["codes"] == "all",
         action=values["action"] or "",
         session_id=values["session_id"] or "",
         user_ip=values["user_ip"] or "",

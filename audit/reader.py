@@ -6,6 +6,8 @@ index, so that page one thousand costs what page one costs.
 
 from __future__ import annotations
 
+import enum
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -29,28 +31,41 @@ class BadCursor(ValueError):
 class AuditQuery:
     """What to read. Empty texts and ``None`` mean no restriction; all others must hold at once.
 
-    ``since`` is inclusive, ``until`` exclusive. ``cursor`` continues a page.
+    ``reason_code`` may be several codes with commas between them: rows that hold any of them, or
+    all with ``all_codes``. ``since`` is inclusive, ``until`` exclusive. ``cursor`` continues a
+    page, towards older rows (``Page.next``) or newer ones (``Page.previous``).
     """
 
     limit: int = LIMIT_DEFAULT
     cursor: str = ""
     status: str = ""
     reason_code: str = ""
+    all_codes: bool = False
     action: str = ""
     session_id: str = ""
     user_ip: str = ""
     trace_id: str = ""
+    execution_id: str = ""
     key: str = ""
     since: datetime | None = None
     until: datetime | None = None
 
 
+#: How a statement with its parameters is put to the database.
+Ask = Callable[[str, list[Any]], list[tuple[Any, ...]]]
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page of entries, newest first, and the cursor of the next page (``None`` at the end)."""
+    """One page of entries, newest first, and the cursors of what is next to it.
+
+    ``next`` leads to older rows and is ``None`` at the end. ``previous`` leads to newer rows; it
+    stands whenever there is a position, since newer rows can always come.
+    """
 
     entries: list[dict[str, Any]]
     next: str | None
+    previous: str | None = None
 
 
 _COLUMNS = """to_char(t."timestamp" AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
@@ -62,44 +77,100 @@ _EQUAL = {
     "action": "t.action",
     "session_id": "t.session_id",
     "user_ip": "t.user_ip",
+    "execution_id": "t.execution_id",
     "key": "t.key_prefix",
 }
 
 
-def encode_cursor(timestamp: str, trace_id: str) -> str:
+class Direction(enum.StrEnum):
+    """Which way a cursor leads."""
+
+    OLDER = "o"
+    NEWER = "n"
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A place between two rows of the log, and which way to read from it."""
+
+    timestamp: str
+    trace_id: str
+    direction: Direction = Direction.OLDER
+
+
+def encode_cursor(timestamp: str, trace_id: str, direction: Direction = Direction.OLDER) -> str:
     """Return the signed, opaque form of a position in the log; safe in a URL as it is."""
-    position = f"{timestamp}~{trace_id}".encode("ascii")
+    position = f"{timestamp}~{trace_id}~{direction.value}".encode("ascii")
     return signing.Signer(salt=_CURSOR_SALT, sep=".").sign(signing.b64_encode(position).decode())
 
 
-def decode_cursor(cursor: str) -> tuple[str, str]:
+def decode_cursor(cursor: str) -> Position:
     """Return the position that ``cursor`` stands for. Raises :class:`BadCursor`."""
     try:
         encoded = signing.Signer(salt=_CURSOR_SALT, sep=".").unsign(cursor)
-        timestamp, trace_id = signing.b64_decode(encoded.encode("ascii")).decode("ascii").split("~")
+        decoded = signing.b64_decode(encoded.encode("ascii")).decode("ascii")
+        timestamp, trace_id, direction = decoded.split("~")
+        return Position(timestamp, trace_id, Direction(direction))
     except (signing.BadSignature, ValueError) as error:
         raise BadCursor("cursor must be one that this service returned") from error
-    return timestamp, trace_id
 
 
-def fetch_logs(query: AuditQuery) -> Page:
-    """Return one page. Raises :class:`BadCursor` and ``StoreUnavailable``."""
-    sql, parameters = _select(query)
-    rows = store().reads.rows(sql, parameters)
+def fetch_logs(query: AuditQuery, *, ask: Ask | None = None) -> Page:
+    """Return one page. Raises :class:`BadCursor` and ``StoreUnavailable``.
+
+    ``ask`` puts the statement to the database; without it the pool of the hot path does, whose
+    deadline is short. Callers that may wait bring their own.
+    """
+    start = decode_cursor(query.cursor) if query.cursor else None
+    sql, parameters = select(query, start)
+    rows = (ask or store().reads.rows)(sql, parameters)
     more = len(rows) > query.limit
     rows = rows[: query.limit]
-    following = encode_cursor(rows[-1][11], rows[-1][4]) if more else None
-    return Page([_entry(row) for row in rows], following)
+    if start is not None and start.direction is Direction.NEWER:
+        rows.reverse()
+        more = True  # what the caller came from is older
+    if not rows:
+        if start is None:
+            return Page([], None)
+        here = (start.timestamp, start.trace_id)
+        older = start.direction is Direction.NEWER
+        return Page([], encode_cursor(*here) if older else None, encode_cursor(*here, _NEWER))
+    return Page(
+        [_entry(row) for row in rows],
+        encode_cursor(rows[-1][11], rows[-1][4]) if more else None,
+        encode_cursor(rows[0][11], rows[0][4], _NEWER),
+    )
 
 
-def _select(query: AuditQuery) -> tuple[str, list[Any]]:
-    """Build the one statement that serves ``query``.
+_NEWER = Direction.NEWER
 
-    The position and the time bounds are put on the table that drives the order: on the codes
-    when a reason code is asked for, on the traces otherwise (a bound on only one side of a join
-    was seen to cost seconds in the middle of ten million rows).
+
+def fetch_unapproved(*, since: datetime, limit: int, ask: Ask) -> list[dict[str, Any]]:
+    """Return the newest ``limit`` entries since a moment whose status is not ``APPROVED``.
+
+    Each status is one short range of an index; together they are no more than a few rows.
     """
-    driver = "c" if query.reason_code else "t"
+    statuses = [status.value for status in Status if status is not Status.APPROVED]
+    sql = f"""
+        SELECT {_COLUMNS} FROM unnest(%s::text[]) AS wanted(status) CROSS JOIN LATERAL (
+            SELECT * FROM audit_traces a
+            WHERE a.status = wanted.status AND a."timestamp" >= %s
+            ORDER BY a."timestamp" DESC, a.trace_id DESC LIMIT %s) AS t
+        ORDER BY t."timestamp" DESC, t.trace_id DESC LIMIT %s"""  # noqa: S608 - no value is in it
+    return [_entry(row) for row in ask(sql, [statuses, since, limit, limit])]
+
+
+def select(query: AuditQuery, start: Position | None) -> tuple[str, list[Any]]:
+    """Build the one statement that serves ``query`` from ``start`` on.
+
+    The position and the time bounds are put on every table that takes part: a bound on only one
+    side of the join was seen to cost seconds in the middle of ten million rows.
+    """
+    codes = [code for code in query.reason_code.split(",") if code]
+    equal = [(column, getattr(query, name)) for name, column in _EQUAL.items()]
+    equal = [(column, value) for column, value in equal if value]
+    newer = start is not None and start.direction is Direction.NEWER
+    order = "ASC" if newer else "DESC"
     where: list[str] = []
     parameters: list[Any] = []
 
@@ -107,40 +178,67 @@ def _select(query: AuditQuery) -> tuple[str, list[Any]]:
         where.append(condition)
         parameters.extend(values)
 
-    if query.reason_code:
-        require("c.code = %s", query.reason_code)
-    for name, column in _EQUAL.items():
-        value = getattr(query, name)
-        if value:
-            require(f"{column} = %s", value)
-    # The partial indexes need to see that the empty text is not asked for.
-    if query.session_id:
-        require("t.session_id <> ''")
-    if query.key:
-        require("t.key_prefix <> ''")
+    driver, source = "t", "audit_traces t"
+    if len(codes) == 1 or (codes and query.all_codes):
+        driver = "c"
+        source = "audit_trace_codes c JOIN audit_traces t ON t.trace_id = c.trace_id"
+        require("c.code = %s", codes[0])
+    elif codes and not equal and not query.trace_id:
+        driver = "c"
+        source = f"({_NEWEST_OF_EACH_CODE}) c JOIN audit_traces t ON t.trace_id = c.trace_id"
+        bounds, values = _bounds("k", query, start)
+        source = source.format(bounds="".join(f" AND {bound}" for bound in bounds), order=order)
+        parameters += [codes, *values, query.limit + 1]
+    if len(codes) > 1:
+        require(f"t.reason_codes ?{'&' if query.all_codes else '|'} %s::text[]", codes)
+    for column, value in equal:
+        require(f"{column} = %s", value)
+        if column in _PARTLY_INDEXED:  # the index needs to see that the empty text is not meant
+            require(f"{column} <> ''")
     if query.trace_id:
         require("t.trace_id = %s::uuid", query.trace_id)
-    if query.since is not None:
-        require(f'{driver}."timestamp" >= %s', query.since)
-    if query.until is not None:
-        require(f'{driver}."timestamp" < %s', query.until)
-    if query.cursor:
-        timestamp, trace_id = decode_cursor(query.cursor)
-        require(
-            f'({driver}."timestamp", {driver}.trace_id) < (%s::timestamptz, %s::uuid)',
-            timestamp,
-            trace_id,
-        )
-    source = "audit_traces t"
-    if query.reason_code:
-        source = "audit_trace_codes c JOIN audit_traces t ON t.trace_id = c.trace_id"
+    for table in dict.fromkeys((driver, "t")):
+        bounds, values = _bounds(table, query, start)
+        where += bounds
+        parameters += values
     condition = f"WHERE {' AND '.join(where)}" if where else ""
     parameters.append(query.limit + 1)
     return (
         f'SELECT {_COLUMNS}, t."timestamp"::text FROM {source} {condition} '  # noqa: S608
-        f'ORDER BY {driver}."timestamp" DESC, {driver}.trace_id DESC LIMIT %s',
+        f'ORDER BY {driver}."timestamp" {order}, {driver}.trace_id {order} LIMIT %s',
         parameters,
     )
+
+
+#: Of each of several codes no more rows are needed than the page has.
+_NEWEST_OF_EACH_CODE = """
+    SELECT DISTINCT m."timestamp", m.trace_id
+    FROM unnest(%s::text[]) AS wanted(code) CROSS JOIN LATERAL (
+        SELECT k."timestamp", k.trace_id FROM audit_trace_codes k
+        WHERE k.code = wanted.code{bounds}
+        ORDER BY k."timestamp" {order}, k.trace_id {order} LIMIT %s) AS m"""
+
+
+def _bounds(table: str, query: AuditQuery, start: Position | None) -> tuple[list[str], list[Any]]:
+    """Return the conditions on time and position for one table, and their values."""
+    conditions: list[str] = []
+    values: list[Any] = []
+    if query.since is not None:
+        conditions.append(f'{table}."timestamp" >= %s')
+        values.append(query.since)
+    if query.until is not None:
+        conditions.append(f'{table}."timestamp" < %s')
+        values.append(query.until)
+    if start is not None:
+        than = ">" if start.direction is Direction.NEWER else "<"
+        conditions.append(
+            f'({table}."timestamp", {table}.trace_id) {than} (%s::timestamptz, %s::uuid)'
+        )
+        values += [start.timestamp, start.trace_id]
+    return conditions, values
+
+
+_PARTLY_INDEXED = frozenset({"t.session_id", "t.key_prefix"})
 
 
 def _entry(row: tuple[Any, ...]) -> dict[str, Any]:

@@ -40,7 +40,15 @@ class AuditView(GovernedView):
             raise ValidationError(str(error)) from error
         page = fetch_logs(query)
         rendered = orjson.Fragment(orjson.dumps(page.entries))
-        return answer(request, rendered, beside={"entries": rendered, "next": page.next})
+        return answer(
+            request,
+            rendered,
+            beside={
+                "entries": rendered,
+                "next": page.next,
+                "previous": page.previous,
+            },
+        )
 
 
 @extend_schema_view(get=extend_schema(deprecated=True, operation_id="audit_fetch"))

@@ -88,7 +88,10 @@ class AuditAnswer(Envelope):
 
     data = AuditEntry(many=True)
     entries = AuditEntry(many=True)
-    next = serializers.CharField(allow_null=True)
+    next = serializers.CharField(allow_null=True, help_text="Cursor of the older rows.")
+    previous = serializers.CharField(
+        allow_null=True, required=False, help_text="Cursor of the newer rows."
+    )
 
 
 class MemoryData(serializers.Serializer[Any]):
