@@ -12,6 +12,7 @@ from django.http import QueryDict
 
 from audit.models import AuditTrace
 from audit.reader import LIMIT_DEFAULT, LIMIT_MOST, AuditQuery, BadCursor, decode_cursor
+from audit.tail import WAIT_MOST_S, decode_tail, is_tail_cursor
 from techno.governance.reason_codes import ReasonCode
 from techno.governance.status import Status
 
@@ -38,7 +39,7 @@ def _check_filter(value: str) -> None:
 
 def _check_cursor(value: str) -> None:
     try:
-        decode_cursor(value)
+        decode_tail(value) if is_tail_cursor(value) else decode_cursor(value)
     except BadCursor as error:
         raise ValidationError("must be one that this service returned.") from error
 
@@ -82,6 +83,11 @@ class AuditFilter(django_filters.FilterSet):
     user_ip = _Text("Rows of this client address.")
     trace_id = django_filters.UUIDFilter(help_text="The row with this trace id.")
     key = _Text("Rows of the key with this public prefix.")
+    wait = _Limit(
+        min_value=0,
+        max_value=WAIT_MOST_S,
+        help_text="Follow the log: wait up to so many seconds for rows after the cursor.",
+    )
     since = django_filters.IsoDateTimeFilter(help_text="From this ISO 8601 time on.")
     until = django_filters.IsoDateTimeFilter(help_text="Before this ISO 8601 time.")
 
@@ -110,6 +116,10 @@ def parse_query(query_string: str) -> AuditQuery:
 
 
 def _typed(values: dict[str, Any]) -> AuditQuery:
+    if values["cursor"] and is_tail_cursor(values["cursor"]) and values["wait"] is None:
+        raise BadQuery("wait", "must be given with the cursor of a followed page (0 is allowed).")
+    if values["cursor"] and values["wait"] is not None and not is_tail_cursor(values["cursor"]):
+        raise BadQuery("cursor", "must be one of a followed page when wait is given.")
     chosen = values["filter"] or ALL
     status = _STATUSES.get(chosen, "")
     code = values["reason_code"] or ""
@@ -130,4 +140,5 @@ def _typed(values: dict[str, Any]) -> AuditQuery:
         key=values["key"] or "",
         since=values["since"],
         until=values["until"],
+        wait_s=None if values["wait"] is None else int(values["wait"]),
     )

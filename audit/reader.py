@@ -33,7 +33,8 @@ class AuditQuery:
 
     ``reason_code`` may be several codes with commas between them: rows that hold any of them, or
     all with ``all_codes``. ``since`` is inclusive, ``until`` exclusive. ``cursor`` continues a
-    page, towards older rows (``Page.next``) or newer ones (``Page.previous``).
+    page, towards older rows (``Page.next``) or newer ones (``Page.previous``). ``wait_s`` is for
+    ``audit.tail``: follow the log instead of paging through it.
     """
 
     limit: int = LIMIT_DEFAULT
@@ -49,6 +50,7 @@ class AuditQuery:
     key: str = ""
     since: datetime | None = None
     until: datetime | None = None
+    wait_s: int | None = None
 
 
 #: How a statement with its parameters is put to the database.
@@ -68,7 +70,7 @@ class Page:
     previous: str | None = None
 
 
-_COLUMNS = """to_char(t."timestamp" AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
+COLUMNS = """to_char(t."timestamp" AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
     t.action, t.status, t.execution_id, t.trace_id::text, t.reason_codes::text, t.session_id,
     t.user_ip, t.http_status, t.duration_ms, t.key_prefix"""
 
@@ -136,7 +138,7 @@ def fetch_logs(query: AuditQuery, *, ask: Ask | None = None) -> Page:
         older = start.direction is Direction.NEWER
         return Page([], encode_cursor(*here) if older else None, encode_cursor(*here, _NEWER))
     return Page(
-        [_entry(row) for row in rows],
+        [entry(row) for row in rows],
         encode_cursor(rows[-1][11], rows[-1][4]) if more else None,
         encode_cursor(rows[0][11], rows[0][4], _NEWER),
     )
@@ -152,12 +154,12 @@ def fetch_unapproved(*, since: datetime, limit: int, ask: Ask) -> list[dict[str,
     """
     statuses = [status.value for status in Status if status is not Status.APPROVED]
     sql = f"""
-        SELECT {_COLUMNS} FROM unnest(%s::text[]) AS wanted(status) CROSS JOIN LATERAL (
+        SELECT {COLUMNS} FROM unnest(%s::text[]) AS wanted(status) CROSS JOIN LATERAL (
             SELECT * FROM audit_traces a
             WHERE a.status = wanted.status AND a."timestamp" >= %s
             ORDER BY a."timestamp" DESC, a.trace_id DESC LIMIT %s) AS t
         ORDER BY t."timestamp" DESC, t.trace_id DESC LIMIT %s"""  # noqa: S608 - no value is in it
-    return [_entry(row) for row in ask(sql, [statuses, since, limit, limit])]
+    return [entry(row) for row in ask(sql, [statuses, since, limit, limit])]
 
 
 def select(query: AuditQuery, start: Position | None) -> tuple[str, list[Any]]:
@@ -166,9 +168,8 @@ def select(query: AuditQuery, start: Position | None) -> tuple[str, list[Any]]:
     The position and the time bounds are put on every table that takes part: a bound on only one
     side of the join was seen to cost seconds in the middle of ten million rows.
     """
-    codes = [code for code in query.reason_code.split(",") if code]
-    equal = [(column, getattr(query, name)) for name, column in _EQUAL.items()]
-    equal = [(column, value) for column, value in equal if value]
+    codes = codes_of(query)
+    equal, values = _equal(query)
     newer = start is not None and start.direction is Direction.NEWER
     order = "ASC" if newer else "DESC"
     where: list[str] = []
@@ -183,28 +184,24 @@ def select(query: AuditQuery, start: Position | None) -> tuple[str, list[Any]]:
         driver = "c"
         source = "audit_trace_codes c JOIN audit_traces t ON t.trace_id = c.trace_id"
         require("c.code = %s", codes[0])
-    elif codes and not equal and not query.trace_id:
+    elif codes and not equal:
         driver = "c"
         source = f"({_NEWEST_OF_EACH_CODE}) c JOIN audit_traces t ON t.trace_id = c.trace_id"
-        bounds, values = _bounds("k", query, start)
+        bounds, bound_values = _bounds("k", query, start)
         source = source.format(bounds="".join(f" AND {bound}" for bound in bounds), order=order)
-        parameters += [codes, *values, query.limit + 1]
+        parameters += [codes, *bound_values, query.limit + 1]
     if len(codes) > 1:
         require(f"t.reason_codes ?{'&' if query.all_codes else '|'} %s::text[]", codes)
-    for column, value in equal:
-        require(f"{column} = %s", value)
-        if column in _PARTLY_INDEXED:  # the index needs to see that the empty text is not meant
-            require(f"{column} <> ''")
-    if query.trace_id:
-        require("t.trace_id = %s::uuid", query.trace_id)
+    where += equal
+    parameters += values
     for table in dict.fromkeys((driver, "t")):
-        bounds, values = _bounds(table, query, start)
+        bounds, bound_values = _bounds(table, query, start)
         where += bounds
-        parameters += values
+        parameters += bound_values
     condition = f"WHERE {' AND '.join(where)}" if where else ""
     parameters.append(query.limit + 1)
     return (
-        f'SELECT {_COLUMNS}, t."timestamp"::text FROM {source} {condition} '  # noqa: S608
+        f'SELECT {COLUMNS}, t."timestamp"::text FROM {source} {condition} '  # noqa: S608
         f'ORDER BY {driver}."timestamp" {order}, {driver}.trace_id {order} LIMIT %s',
         parameters,
     )
@@ -241,7 +238,39 @@ def _bounds(table: str, query: AuditQuery, start: Position | None) -> tuple[list
 _PARTLY_INDEXED = frozenset({"t.session_id", "t.key_prefix"})
 
 
-def _entry(row: tuple[Any, ...]) -> dict[str, Any]:
+def codes_of(query: AuditQuery) -> list[str]:
+    """Return the reason codes that are asked for."""
+    return [code for code in query.reason_code.split(",") if code]
+
+
+def _equal(query: AuditQuery) -> tuple[list[str], list[Any]]:
+    """Return the conditions on the companion's own columns, and their values."""
+    conditions: list[str] = []
+    values: list[Any] = []
+    for name, column in _EQUAL.items():
+        value = getattr(query, name)
+        if value:
+            conditions.append(f"{column} = %s")
+            values.append(value)
+            if column in _PARTLY_INDEXED:  # the index must see that the empty text is not meant
+                conditions.append(f"{column} <> ''")
+    if query.trace_id:
+        conditions.append("t.trace_id = %s::uuid")
+        values.append(query.trace_id)
+    return conditions, values
+
+
+def equal_conditions(query: AuditQuery) -> tuple[list[str], list[Any]]:
+    """Return every condition of ``query`` but time and position, on the table ``t``."""
+    conditions, values = _equal(query)
+    codes = codes_of(query)
+    if codes:
+        conditions.append(f"t.reason_codes ?{'&' if query.all_codes else '|'} %s::text[]")
+        values.append(codes)
+    return conditions, values
+
+
+def entry(row: tuple[Any, ...]) -> dict[str, Any]:
     """Return a row as the contract's audit entry."""
     codes = row[5]
     return {

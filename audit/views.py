@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import orjson
+from django.conf import settings
+from django.http import StreamingHttpResponse
 from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
@@ -10,8 +14,11 @@ from rest_framework.response import Response
 
 from audit.filters import AuditFilter, BadQuery, parse_query
 from audit.models import AuditTrace
-from audit.reader import fetch_logs
+from audit.reader import AuditQuery, fetch_logs
+from audit.stream import MEDIA_TYPE, lines
+from audit.tail import Followers, follow
 from techno.governance.principal import Scope
+from techno.governance.verdict import APPROVED
 from techno.web.answers import answer
 from techno.web.schema import AUDIT_RESPONSES
 from techno.web.view import GovernedView
@@ -32,13 +39,18 @@ class AuditView(GovernedView):
         responses=AUDIT_RESPONSES,
         tags=["audit"],
     )
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> Response | StreamingHttpResponse:
         """Parse, read, wrap. The list goes out under two names and is rendered once."""
         try:
             query = parse_query(request.META.get("QUERY_STRING", ""))
         except BadQuery as error:
             raise ValidationError(str(error)) from error
-        page = fetch_logs(query)
+        if MEDIA_TYPE in request.META.get("HTTP_ACCEPT", ""):
+            return self._stream(request, query)
+        if query.wait_s is None:
+            page = fetch_logs(query)
+        else:
+            page = follow(query, wait_s=query.wait_s, followers=_followers())
         rendered = orjson.Fragment(orjson.dumps(page.entries))
         return answer(
             request,
@@ -49,6 +61,22 @@ class AuditView(GovernedView):
                 "previous": page.previous,
             },
         )
+
+    @staticmethod
+    def _stream(request: Request, query: AuditQuery) -> StreamingHttpResponse:
+        """Answer with lines of JSON; without a limit, with all of them."""
+        limited = "limit" in request.query_params
+        response = StreamingHttpResponse(
+            lines(query, most=query.limit if limited else None), content_type=MEDIA_TYPE
+        )
+        response.verdict = APPROVED  # type: ignore[attr-defined]
+        return response
+
+
+@cache
+def _followers() -> Followers:
+    """The room for followers in this process."""
+    return Followers(settings.FOLLOWERS)
 
 
 @extend_schema_view(get=extend_schema(deprecated=True, operation_id="audit_fetch"))

@@ -22,7 +22,7 @@ INSTALLED_APPS = [
     "audit",
     "executor",
     "diagnostics",
-    "django.contrib.admin",
+    "techno.portal.apps.PortalAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -47,6 +47,7 @@ MIDDLEWARE = [
     "techno.web.portal_middleware.AuthenticationMiddleware",
     "techno.web.portal_middleware.MessageMiddleware",
     "techno.web.portal_middleware.XFrameOptionsMiddleware",
+    "techno.portal.middleware.PortalPages",
 ]
 
 ROOT_URLCONF = "techno.urls"
@@ -136,6 +137,7 @@ TRUSTED_PROXIES = env.words("TECHNO_TRUSTED_PROXIES")
 ANSWER_DEADLINE_S = env.seconds("TECHNO_ANSWER_DEADLINE_S", default=14.5, least=1, most=600)
 RUN_SLOTS = env.whole("TECHNO_RUN_SLOTS", default=8, least=1, most=256)
 RUN_WAITERS = env.whole("TECHNO_RUN_WAITERS", default=4, least=0, most=256)
+FOLLOWERS = env.whole("TECHNO_FOLLOWERS", default=3, least=0, most=256)
 ENVIRONMENT_API_KEY = env.text("TECHNO_API_KEY")
 KEY_CACHE_S = env.seconds("TECHNO_KEY_CACHE_S", default=2.0, least=0, most=4)
 STORE_DEADLINE_S = env.seconds("TECHNO_STORE_DEADLINE_S", default=0.8, least=0.1, most=10)
