@@ -22,10 +22,16 @@ from tests.service import Service, Services
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Load the settings, now that they find our environment; pytest-django does the rest."""
+    """Load the settings, now that they find our environment; pytest-django does the rest.
+
+    The variable that names them goes again: a worker of pytest-xdist that inherited it would load
+    them before it is isolated.
+    """
     from django.conf import settings
 
+    os.environ["DJANGO_SETTINGS_MODULE"] = "techno.settings"
     assert settings.VAR_DIR == isolation.VAR_DIR
+    del os.environ["DJANGO_SETTINGS_MODULE"]
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -27,7 +27,10 @@ _EXTERNAL = ("DATABASE_URL", "TECHNO_MIGRATION_DATABASE_URL", "TECHNO_APP_ROLE")
 _KEPT = "TECHNO_TESTS_"  # what the process that started the workers tells them
 
 if "techno.settings" in sys.modules:
-    raise RuntimeError("the settings were imported before the tests could be isolated")
+    raise RuntimeError(
+        "the settings were imported before the tests could be isolated: unset "
+        "DJANGO_SETTINGS_MODULE, which the tests set themselves"
+    )
 
 
 def _session_root() -> Path:
@@ -99,7 +102,6 @@ def _isolate() -> None:
         del os.environ[name]
     os.environ.update(wanted)
     os.environ["SECRET_KEY"] = "only for tests " + TOKEN
-    os.environ["DJANGO_SETTINGS_MODULE"] = "techno.settings"
 
 
 _isolate()
