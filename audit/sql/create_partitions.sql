@@ -21,7 +21,7 @@ DECLARE
     made   integer := 0;
 BEGIN
     PERFORM pg_advisory_xact_lock(hashtext('audit_make_partitions'));
-    FOREACH parent IN ARRAY ARRAY['audit_logs', 'audit_traces'] LOOP
+    FOREACH parent IN ARRAY ARRAY['audit_logs', 'audit_traces', 'audit_trace_codes'] LOOP
         CONTINUE WHEN (SELECT relkind FROM pg_class WHERE oid = parent::regclass) <> 'p';
         IF to_regclass(parent || '_default') IS NULL THEN
             EXECUTE format('CREATE TABLE %I PARTITION OF %I DEFAULT', parent || '_default', parent);

@@ -71,8 +71,7 @@ BEGIN
         SELECT FROM inserted i
         WHERE NOT EXISTS (SELECT FROM audit_traces t WHERE t.trace_id = i.trace_id)
     ) THEN
-        PERFORM audit_companions_v1(
-            (SELECT array_agg(l) FROM audit_logs l JOIN inserted USING (trace_id)));
+        PERFORM audit_companions_v1((SELECT array_agg(trace_id) FROM inserted));
     END IF;
     INSERT INTO audit_unsealed (trace_id) SELECT trace_id FROM inserted;
     RETURN NULL;
@@ -96,6 +95,29 @@ CREATE TABLE audit_redactions (
     commitments jsonb       NOT NULL,
     redacted_at timestamptz NOT NULL DEFAULT now(),
     recorded_in uuid        NOT NULL
+);
+
+-- Rows that left the database for an archive: ids from `from_id` up to before `to_id`, in a bundle
+-- that was verified before anything was dropped. Their leaves stay, so old checkpoints do too.
+CREATE TABLE audit_archives (
+    name        text        PRIMARY KEY,
+    from_id     uuid        NOT NULL,
+    to_id       uuid        NOT NULL,
+    first_leaf  bigint      NOT NULL,
+    end_leaf    bigint      NOT NULL,
+    row_count   bigint      NOT NULL,
+    sha256      text        NOT NULL,
+    archived_at timestamptz NOT NULL DEFAULT now(),
+    recorded_in uuid        NOT NULL
+);
+
+-- What witnesses have signed of our checkpoints: their lines, verified, as they came.
+CREATE TABLE audit_cosignatures (
+    checkpoint_size bigint      NOT NULL,
+    witness         text        NOT NULL,
+    line            text        NOT NULL,
+    received_at     timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (checkpoint_size, witness)
 );
 
 -- Holds a row only in a database that says it is one for tests: made-up history goes nowhere else.

@@ -55,7 +55,7 @@ CREATE TABLE audit_trace_codes (
     "timestamp" timestamptz NOT NULL,
     trace_id    uuid        NOT NULL,
     PRIMARY KEY (code, "timestamp", trace_id)
-);
+) PARTITION BY RANGE (trace_id);
 
 -- What each known code says of a row that came without a status (another writer's). Filled from
 -- the registry after every migration.

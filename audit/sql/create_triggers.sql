@@ -1,9 +1,20 @@
--- Rows never change. Privileges say the same; this holds for the tables' owner as well.
+-- Rows never change. Privileges say the same; this holds for the tables' owner as well. One
+-- change is let through, for the owner alone and in so many words: the erasure of personal
+-- values, which leaves everything else as it is (docs/audit.md, "Erasing personal values").
 CREATE FUNCTION audit_refuse_change_v1() RETURNS trigger
 LANGUAGE plpgsql
 SET search_path = pg_catalog
 AS $$
+DECLARE
+    personal CONSTANT text[] := ARRAY['session_id', 'user_ip', 'user_agent', 'salt'];
 BEGIN
+    IF TG_OP = 'UPDATE' AND current_setting('techno.redaction', true) = 'on' THEN
+        IF to_jsonb(OLD) - personal = to_jsonb(NEW) - personal
+           AND (SELECT bool_and(value IN ('', 'null'::text))
+                FROM jsonb_each_text(to_jsonb(NEW)) WHERE key = ANY (personal)) THEN
+            RETURN NEW;
+        END IF;
+    END IF;
     RAISE EXCEPTION 'audit rows never change: % on % is refused', TG_OP, TG_TABLE_NAME
         USING ERRCODE = 'restrict_violation';
 END
@@ -24,7 +35,7 @@ CREATE TRIGGER audit_trace_codes_no_truncate BEFORE TRUNCATE ON audit_trace_code
 
 -- Gives companions to rows of audit_logs that came without: the status is the worst that any of
 -- the row's codes stands for, BLOCKED for a code nobody defined, APPROVED when there is none.
-CREATE FUNCTION audit_companions_v1(rows audit_logs[]) RETURNS void
+CREATE FUNCTION audit_companions_v1(ids uuid[]) RETURNS void
 LANGUAGE sql
 SET search_path = public, pg_temp
 AS $$
@@ -35,8 +46,9 @@ AS $$
                     THEN r.reason_codes::jsonb ELSE '["E_unknown"]'::jsonb END AS reason_codes,
                coalesce(r.session_id::text, '') AS session_id,
                coalesce(r.user_ip::text, '') AS user_ip
-        FROM unnest(rows) AS r
-        WHERE NOT EXISTS (SELECT FROM audit_traces t WHERE t.trace_id = r.trace_id)
+        FROM audit_logs r
+        WHERE r.trace_id = ANY (ids)
+          AND NOT EXISTS (SELECT FROM audit_traces t WHERE t.trace_id = r.trace_id)
     ), codes AS (
         SELECT DISTINCT f.trace_id, f."timestamp", code.text AS code
         FROM foreign_rows f,
@@ -58,7 +70,7 @@ AS $$
            'external', '', '', 'external', '', '', '', '', ''
     FROM foreign_rows f LEFT JOIN worst w USING (trace_id)
 $$;
-REVOKE ALL ON FUNCTION audit_companions_v1(audit_logs[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION audit_companions_v1(uuid[]) FROM PUBLIC;
 
 CREATE FUNCTION audit_logs_inserted_v1() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
@@ -70,8 +82,7 @@ BEGIN
         SELECT FROM inserted i
         WHERE NOT EXISTS (SELECT FROM audit_traces t WHERE t.trace_id = i.trace_id)
     ) THEN
-        PERFORM audit_companions_v1(
-            (SELECT array_agg(l) FROM audit_logs l JOIN inserted USING (trace_id)));
+        PERFORM audit_companions_v1((SELECT array_agg(trace_id) FROM inserted));
     END IF;
     RETURN NULL;
 END

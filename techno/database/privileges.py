@@ -15,11 +15,17 @@ INSERT_ONLY = (
     "audit_nodes",
     "audit_checkpoints",
     "audit_signing_keys",
+    "audit_cosignatures",
 )
 #: Their partitions are reached through them only.
-PARTITIONED = ("audit_logs", "audit_traces")
+PARTITIONED = ("audit_logs", "audit_traces", "audit_trace_codes")
 #: Tables that only migrations write.
-READ_ONLY = ("audit_code_statuses", "django_migrations")
+READ_ONLY = (
+    "audit_code_statuses",
+    "audit_redactions",
+    "audit_archives",
+    "django_migrations",
+)
 
 _TABLES_SQL = """
 SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
