@@ -19,7 +19,9 @@ WITHOUT_DATABASE = {
     "spectacular",
     "version",
 }
-AS_OWNER = {"migrate", "prepare_database"}
+AS_OWNER = {("migrate",), ("prepare_database",)}
+# These change what never changes, which only the tables' owner can.
+AS_OWNER |= {("audit", verb) for verb in ("archive", "partition", "redact")}
 _NO_COMMAND = {"-h", "--help", "--version"}
 
 
@@ -34,7 +36,7 @@ def needs_database(arguments: list[str]) -> bool:
 def main() -> None:
     """Run the command of `sys.argv`; configuration mistakes end it with one sentence."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "techno.settings")
-    if AS_OWNER & set(sys.argv[1:2]):
+    if {tuple(sys.argv[1:2]), tuple(sys.argv[1:3])} & AS_OWNER:
         os.environ["TECHNO_DATABASE_ROLE"] = "owner"  # read when settings are imported
     from django.core.exceptions import ImproperlyConfigured
 

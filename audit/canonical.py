@@ -102,6 +102,21 @@ def redacted(row: Row) -> dict[str, Any]:
     }
 
 
+def reason_codes_from_jsonb(text: str) -> list[str] | str:
+    """The ``reason_codes`` of a row, from PostgreSQL's text of the column.
+
+    A list when it is a list of texts, as the contract has it; for whatever else another program
+    may have put there, the text itself, so that this row too has a leaf.
+    """
+    try:
+        codes = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    if isinstance(codes, list) and all(isinstance(code, str) for code in codes):
+        return codes
+    return text
+
+
 def row_record(version: int, index: int, row: Row) -> dict[str, Any]:
     """`row` as the JSON object that stands for leaf `index` in a bundle's ``rows.jsonl``."""
     salt, timestamp = row["salt"], row["timestamp"]

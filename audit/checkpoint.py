@@ -118,7 +118,7 @@ class ProofFile:
             raise MalformedNoteError("no index line")
         index = parse_decimal(lines[0].removeprefix("index "))
         path = _parse_hashes(lines[1:])
-        Note.parse(note.encode())
+        Checkpoint.parse(Note.parse(note.encode()).text)
         return cls(index, path, note.encode(), extra)
 
     def encode(self) -> bytes:

@@ -98,13 +98,19 @@ def _bounds(
     since: datetime | None,
     until: datetime | None,
 ) -> tuple[int, int]:
-    """Return the leaves that hold the time range, with one neighbour on either side."""
+    """Return the leaves that hold the time range, with one neighbour on either side.
+
+    What was archived is in bundles already and begins no new one.
+    """
+    (floor,) = connection.execute(
+        "SELECT coalesce(max(end_leaf), 0) FROM audit_archives"
+    ).fetchone() or (0,)
     if since is None and until is None:
-        return 0, size
+        return int(floor), size
     row = connection.execute(_RANGE_SQL, {"since": since, "until": until}).fetchone()
     if row is None or row[0] is None:
         raise NothingToExport("no sealed row is of this time")
-    return max(0, int(row[0]) - 1), min(size, int(row[1]) + 1)
+    return max(int(floor), int(row[0]) - 1), min(size, int(row[1]) + 1)
 
 
 def _rows(

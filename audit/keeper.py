@@ -91,7 +91,7 @@ def _checkpoint(connection: psycopg.Connection[Any]) -> None:
 
 
 def _partitions(connection: psycopg.Connection[Any]) -> None:
-    connection.execute("SELECT audit_make_partitions_v1(%s)", [PARTITIONS_AHEAD_MONTHS])
+    connection.execute("SELECT audit_make_partitions_v1(0, %s)", [PARTITIONS_AHEAD_MONTHS])
 
 
 def tasks() -> list[Task]:

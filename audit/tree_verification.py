@@ -142,6 +142,15 @@ def verify_strays(connection: psycopg.Connection[Any]) -> list[Damage]:
     ]
 
 
+def verify_redactions(connection: psycopg.Connection[Any]) -> list[Damage]:
+    """Find erasures that were not recorded as such."""
+    rows = connection.execute(statement("unrecorded_redactions"), [FINDINGS_MOST]).fetchall()
+    return [
+        Damage(Kind.CHANGED, None, f"personal values of the row {trace_id} were erased off record")
+        for (trace_id,) in rows
+    ]
+
+
 def verify_journal(journal: Journal) -> tuple[list[Damage], int]:
     """Read the journal; return its damage, and how many records wait in it."""
     damage: list[Damage] = []

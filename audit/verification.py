@@ -17,8 +17,10 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from typing import Any
+from uuid import UUID
 
 import psycopg
+from psycopg import sql
 from psycopg.types.json import set_json_loads
 
 from audit.canonical import CanonicalError, leaf_bytes
@@ -67,6 +69,7 @@ class RangeReport:
 
     first: int
     leaves: int = 0
+    archived: int = 0
     damage: list[Damage] = field(default_factory=list)
     recomputed: dict[int, tuple[bytes, bytes]] = field(default_factory=dict)
 
@@ -78,8 +81,10 @@ def verify_rows(
     *,
     jobs: int | None = None,
     progress: Callable[[int], None] | None = None,
-) -> list[Damage]:
+) -> tuple[list[Damage], int]:
     """Hash every row of the first ``size`` leaves again; return what does not fit, in order.
+
+    Returns also how many rows are not in the database because they were archived.
 
     ``snapshot`` is one that the caller exported and holds. Memory stays flat: a process works on
     ``RANGE_LEAVES`` leaves at a time. Raises ``psycopg.Error``.
@@ -88,7 +93,7 @@ def verify_rows(
     ranges = [(first, min(size, first + RANGE_LEAVES)) for first in range(0, size, RANGE_LEAVES)]
     damage: list[Damage] = []
     misfits: dict[int, tuple[bytes, bytes]] = {}
-    done = 0
+    done = archived = 0
     with ProcessPoolExecutor(
         max_workers=min(workers, max(1, len(ranges))),
         mp_context=get_context("spawn"),
@@ -99,13 +104,22 @@ def verify_rows(
             damage += report.damage
             misfits.update(report.recomputed)
             done += report.leaves
+            archived += report.archived
             if progress is not None:
                 progress(done)
     damage += _changed_or_swapped(misfits)
-    return sorted(damage, key=lambda found: -1 if found.leaf is None else found.leaf)
+    return sorted(damage, key=lambda found: -1 if found.leaf is None else found.leaf), archived
 
 
 _connection: DeadlineConnection | None = None
+_archives: list[tuple[UUID, UUID, int]] = []
+
+#: An archive counts only when the audit row that tells of it is there and names the same bundle.
+_ARCHIVES_SQL = """
+SELECT a.from_id, a.to_id, a.end_leaf
+FROM audit_archives a JOIN audit_traces t ON t.trace_id = a.recorded_in
+WHERE t.action = 'audit.archive' AND t.detail ->> 'sha256' = a.sha256
+"""
 
 
 def _open(parameters: dict[str, Any], snapshot: str) -> None:
@@ -114,7 +128,8 @@ def _open(parameters: dict[str, Any], snapshot: str) -> None:
     _connection = connect(parameters, deadline_s=DEADLINE_S, name="techno-verify")
     set_json_loads(loads, _connection)
     _connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-    _connection.execute(psycopg.sql.SQL("SET TRANSACTION SNAPSHOT {}").format(snapshot))
+    _connection.execute(sql.SQL("SET TRANSACTION SNAPSHOT {}").format(snapshot))
+    _archives[:] = _connection.execute(_ARCHIVES_SQL).fetchall()
 
 
 def _verify_range(bounds: tuple[int, int]) -> RangeReport:
@@ -155,6 +170,11 @@ def leaves_with_rows(
 def _verify_leaf(columns: tuple[Any, ...], report: RangeReport) -> None:
     """Hold one row against its leaf."""
     trace_id, index, version, stored = columns[21], columns[22], columns[23], columns[24]
+    if columns[0] is None and any(
+        first <= trace_id < beyond and index < end for first, beyond, end in _archives
+    ):
+        report.archived += 1
+        return
     if columns[0] is None:
         report.damage.append(
             Damage(Kind.DELETED, index, f"the row {trace_id} of leaf {index} is gone")

@@ -1,4 +1,4 @@
-"""Verify an audit bundle of Techno OS:  python verify.py BUNDLE.zip [--vkey VKEY ...]
+"""Verify an audit bundle of Techno OS:  python verify.py BUNDLE.zip [--vkey VKEY]... [--kept FILE]
 
 This one file is all an auditor needs: Python 3.11, its standard library, and `cryptography`. It
 shares no code with the program that wrote the bundle; both follow docs/audit-format.md.
@@ -7,7 +7,8 @@ A bundle shows the leaves [first, end) of a log, in the order in which they were
 
 1. keys         Whom to believe. Give --vkey with keys you got from elsewhere; without it the
                 bundle's own keys are used, which shows that it is whole, but not whose log it is.
-2. checkpoints  Every one must be signed by the log: so many leaves, with this root.
+2. checkpoints  Every one must be signed by the log: so many leaves, with this root. With --kept,
+                checkpoints that you kept from earlier are held against this bundle as well.
 3. rows         Every row is hashed anew from its data. The tree over these hashes, with the hashes
                 that stand for the leaves outside of the range, must have every signed root. So no
                 row can be altered, missing or added, and no checkpoint contradicts another.
@@ -33,6 +34,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
 from itertools import islice, zip_longest
+from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 from cryptography.exceptions import InvalidSignature
@@ -269,17 +271,23 @@ class Bundle:
 # ---- Verification --------------------------------------------------------------------------------
 
 
-def verify(path: str, vkeys: Sequence[str] = ()) -> dict[str, Any]:
+def verify(path: str, vkeys: Sequence[str] = (), kept: str | None = None) -> dict[str, Any]:
     """Check the bundle at `path` from end to end. Raises Damage or Unreadable.
 
     `vkeys` are the keys to trust: the log's, and those of witnesses that must have cosigned.
-    Returns the findings by name, those to be careful about as a list under "cautions".
+    `kept` is a file of checkpoints from another source. Returns the findings by name; under
+    "cautions" is a list of what was not shown.
     """
     try:
         with zipfile.ZipFile(path) as archive:
             bundle = Bundle(archive)
             keys = [parse_key(vkey) for vkey in vkeys or bundle.read("keys.txt").split()]
-            checkpoints = parse_checkpoints(bundle.read("checkpoints.txt"))
+            own = parse_checkpoints(bundle.read("checkpoints.txt"))
+            checkpoints = [
+                *(parse_checkpoints(Path(kept).read_text("utf-8")) if kept else []),
+                *own,
+            ]
+            checkpoints.sort(key=lambda checkpoint: checkpoint.size)
             findings = check_signatures(bundle, checkpoints, keys)
             check_rows(bundle, {(c.size, c.root) for c in checkpoints}, findings)
     except Damage:
@@ -309,8 +317,10 @@ def check_signatures(
         if key.kind == 4 and key not in found:
             raise Damage("wrong key", f"the last checkpoint is not cosigned by {key.name}")
     sizes = [checkpoint.size for checkpoint in checkpoints]
-    demand(sizes == sorted(sizes) and sizes[-1] == bundle.size, "checkpoints are not in order")
-    demand(all(bundle.first <= n <= bundle.end for n in sizes[:-1]), "a checkpoint out of range")
+    demand(sizes[-1] == bundle.size, "the last checkpoint is not of the size that is stated")
+    for size in sizes:
+        within = bundle.first <= size <= bundle.end or size == bundle.size
+        demand(within, f"the leaves here cannot show the root at size {size}")
     return {
         "log": origin,
         "leaves": f"[{bundle.first}, {bundle.end}) of {bundle.size}",
@@ -361,6 +371,7 @@ def noted(bundle: Bundle, census: Counter[str], findings: dict[str, Any]) -> Ite
     edges = {bundle.first} - {0} | {bundle.end - 1} - {bundle.size - 1}
     earliest, latest = "~", ""
     for leaf, row in enumerate(bundle.rows(), bundle.first):
+        census["in all"] += 1
         when = row.data.get("timestamp")
         if isinstance(when, str):
             earliest, latest = min(earliest, when), max(latest, when)
@@ -369,7 +380,6 @@ def noted(bundle: Bundle, census: Counter[str], findings: dict[str, Any]) -> Ite
             if in_range and leaf in edges and (bundle.since or bundle.until):
                 caution = f"leaf {leaf} at the edge is of the time asked for: there may be more"
                 findings["cautions"].append(caution)
-        census["in all"] += 1
         census["redacted"] += row.data.get("commitments") is not None
         census["by other programs"] += row.data.get("companion") is None
         census["misnumbered"] += row.data.get("index") != leaf
@@ -412,9 +422,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Verify an audit bundle of Techno OS.")
     parser.add_argument("bundle", metavar="BUNDLE")
     parser.add_argument("--vkey", action="append", default=[], help="key to trust; may be repeated")
+    parser.add_argument("--kept", metavar="FILE", help="checkpoints that you kept from earlier")
     options = parser.parse_args(arguments)
     try:
-        findings = verify(options.bundle, options.vkey)
+        findings = verify(options.bundle, options.vkey, options.kept)
     except Damage as damage:
         print(f"DAMAGED      {damage}")
         return 1

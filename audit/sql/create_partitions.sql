@@ -7,10 +7,10 @@ AS $$
             || '00000000000000000000')::uuid
 $$;
 
--- Makes the monthly partitions from this month to `ahead` months from now, where they are
--- missing, and returns how many it made. A month whose rows stand in the default partition
+-- Makes the monthly partitions from `behind` months ago to `ahead` months from now, where they
+-- are missing, and returns how many it made. A month whose rows stand in the default partition
 -- already is left there: those rows are found all the same.
-CREATE FUNCTION audit_make_partitions_v1(ahead integer) RETURNS integer
+CREATE FUNCTION audit_make_partitions_v1(behind integer, ahead integer) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = public, pg_temp
 AS $$
@@ -27,7 +27,7 @@ BEGIN
             EXECUTE format('CREATE TABLE %I PARTITION OF %I DEFAULT', parent || '_default', parent);
             made := made + 1;
         END IF;
-        FOR month IN 0..ahead LOOP
+        FOR month IN -behind..ahead LOOP
             starts := date_trunc('month', now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC'
                       + make_interval(months => month);
             child := parent || to_char(starts AT TIME ZONE 'UTC', '"_y"YYYY"m"MM');
@@ -46,6 +46,6 @@ BEGIN
     RETURN made;
 END
 $$;
-REVOKE ALL ON FUNCTION audit_make_partitions_v1(integer) FROM PUBLIC;
+REVOKE ALL ON FUNCTION audit_make_partitions_v1(integer, integer) FROM PUBLIC;
 
-SELECT audit_make_partitions_v1(3);
+SELECT audit_make_partitions_v1(0, 3);

@@ -18,6 +18,7 @@ from audit.tree_verification import (
     parse_all,
     signed_checkpoints,
     verify_journal,
+    verify_redactions,
     verify_strays,
     verify_tree,
 )
@@ -93,7 +94,8 @@ def _verify(
     memory = signing_directory().remembered()
     damage, checkpoints = parse_all(notes, keys)
     told = _Progress(err, size)
-    damage += verify_rows(parameters, snapshot, size, jobs=options["jobs"], progress=told)
+    found, archived = verify_rows(parameters, snapshot, size, jobs=options["jobs"], progress=told)
+    damage += found
     remembered: list[Checkpoint] = []
     if memory is not None:
         found, remembered = parse_all([(0, memory.decode("utf-8", "replace"))], keys)
@@ -106,10 +108,12 @@ def _verify(
         remembered, size, roots, source="the checkpoint remembered outside of the database"
     )
     damage += verify_strays(connection)
+    damage += verify_redactions(connection)
     found, waiting = verify_journal(spill.journal())
     damage += found
     return damage, [
         f"sealed   {size} rows",
+        f"archived {archived} of them stand in bundles; verify those with audit/verify.py",
         f"unsealed {unsealed} rows wait for the next checkpoint",
         f"signed   {len(checkpoints)} checkpoints, the last at {max(sizes, default=0)} rows",
         f"keys     {', '.join(key.vkey for key in keys) or 'none yet'}",

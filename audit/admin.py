@@ -1,0 +1,145 @@
+"""The audit log in the portal: an adapter of ``audit.reader``, like the API's."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from audit.models import AuditLog, AuditTrace
+from audit.reader import AuditQuery, BadCursor, fetch_logs, fetch_unapproved
+from techno.governance.reason_codes import ReasonCode
+from techno.portal import keyset
+from techno.portal.keyset import KeysetPage
+from techno.portal.ledger import LedgerAdmin, portal_rows
+from techno.portal.ledger_filters import LedgerFilters, search_field, text_field
+from techno.portal.panels import Panel, offer_panel
+from techno.portal.references import Kind, link, offer
+
+UNAPPROVED_SHOWN = 12
+UNAPPROVED_PERIOD = timedelta(days=1)
+#: What traces are called that belong to no registered action.
+FIXED_ACTIONS = ("audit.read", "execute", "external", "memory.read", "metrics.read", "unknown")
+_EXECUTION_ID = re.compile(r"run_[0-9a-f]{32}")
+#: The contract's columns, which a trace and its row in audit_logs both have.
+SHARED_COLUMNS = ("timestamp", "reason_codes", "session_id", "user_ip")
+
+
+class TraceFilters(LedgerFilters):
+    """What traces can be narrowed by."""
+
+    q = search_field(_("trace id, execution id or session"))
+    reason_code = forms.ChoiceField(
+        label=_("Reason code"),
+        required=False,
+        choices=[("", _("Any code")), *((code.code, code.code) for code in ReasonCode)],
+    )
+    session_id = text_field(_("Session"))
+    user_ip = text_field(_("Address"))
+
+    main = ("q", "period", "status", "reason_code", "action", "key")
+    more = ("since", "until", "session_id", "user_ip")
+    fixed_actions = FIXED_ACTIONS
+
+    def queries(self) -> list[AuditQuery]:
+        """Return the questions to ask in turn, until one has an answer.
+
+        A search by identity is one question; only what looks like one of our execution ids may
+        also be the name that a caller gave to a session.
+        """
+        q = self.cleaned_data["q"]
+        if not q:
+            return [self._query()]
+        try:
+            return [self._query(trace_id=str(uuid.UUID(q)))]
+        except ValueError:
+            pass
+        by_session = self._query(session_id=q)
+        if _EXECUTION_ID.fullmatch(q):
+            return [self._query(execution_id=q), by_session]
+        return [by_session]
+
+    def _query(self, **sought: Any) -> AuditQuery:
+        values = self.cleaned_data
+        since, until = self.bounds()
+        names = ("status", "reason_code", "action", "session_id", "user_ip", "key", "cursor")
+        fields = {name: values[name] for name in names}
+        return AuditQuery(**{**fields, "since": since, "until": until, **sought})
+
+
+@admin.register(AuditTrace)
+class AuditTraceAdmin(LedgerAdmin):
+    """Traces: the list that the API serves, and everything that is known of one."""
+
+    filters = TraceFilters
+
+    def read_page(self, form: LedgerFilters) -> KeysetPage[dict[str, Any]]:
+        """Return entries of the log, newest first. Raises ``keyset.BadCursor``."""
+        assert isinstance(form, TraceFilters)  # noqa: S101 - it is our own `filters`
+        try:
+            for query in form.queries():
+                page = fetch_logs(query, ask=portal_rows)
+                if page.entries:
+                    break
+        except BadCursor as error:
+            raise keyset.BadCursor(str(error)) from error
+        return KeysetPage(page.entries, page.next or "")
+
+    def read_entry(self, request: HttpRequest, identity: str) -> dict[str, Any] | None:
+        """Return a trace, how its row in the contract's table compares, and what it points to."""
+        try:
+            trace = AuditTrace.objects.get(trace_id=uuid.UUID(identity))
+        except (ValueError, AuditTrace.DoesNotExist):
+            return None
+        return {
+            "trace": trace,
+            "differences": differences(trace),
+            "run_url": link(request, Kind.RUN, trace.execution_id),
+            "key_url": link(request, Kind.KEY, trace.key_prefix),
+            "action_url": link(request, Kind.ACTION, trace.action),
+        }
+
+
+def differences(trace: AuditTrace) -> list[str] | None:
+    """Return the columns in which the row in ``audit_logs`` tells something else.
+
+    ``None`` when there is no such row. An adopted table with narrower texts holds the beginning
+    of a long one, which is no difference.
+    """
+    row = AuditLog.objects.filter(trace_id=trace.trace_id).first()
+    if row is None:
+        return None
+    same: dict[str, Callable[[Any, Any], bool]] = {
+        "session_id": str.startswith,
+        "user_ip": str.startswith,
+    }
+    found = []
+    for column in SHARED_COLUMNS:
+        ours, theirs = getattr(trace, column), getattr(row, column)
+        if ours != theirs and not (theirs and same.get(column, _never)(ours, theirs)):
+            found.append(column)
+    return found
+
+
+def _never(ours: Any, theirs: Any) -> bool:
+    return False
+
+
+def read_unapproved() -> dict[str, Any]:
+    """Return the newest traces of the last day that need a look."""
+    since = timezone.now() - UNAPPROVED_PERIOD
+    entries = fetch_unapproved(since=since, limit=UNAPPROVED_SHOWN, ask=portal_rows)
+    silent = not entries and not fetch_logs(AuditQuery(limit=1), ask=portal_rows).entries
+    return {"entries": entries, "silent": silent}
+
+
+offer(Kind.TRACE, AuditTrace, by="trace_id")
+offer_panel(Panel(10, AuditTrace, "admin/audit/unapproved_panel.html", read_unapproved))
