@@ -65,3 +65,37 @@ def running_role_cannot_change_rows(
             id="techno.W101",
         )
     ]
+
+
+@register()
+def witnesses_have_keys(
+    app_configs: Sequence[AppConfig] | None, **kwargs: Any
+) -> list[CheckMessage]:
+    """A witness is worth what its key is: cosignatures of unknown keys prove nothing."""
+    from django.conf import settings
+
+    from audit.note import COSIGNATURE, NoteError, VerifierKey
+
+    messages: list[CheckMessage] = []
+    for vkey in settings.AUDIT_WITNESS_KEYS:
+        try:
+            if VerifierKey.parse(vkey).key_type == COSIGNATURE:
+                continue
+        except NoteError:
+            pass
+        messages.append(
+            Error(
+                f"TECHNO_AUDIT_WITNESS_KEYS holds {vkey[:60]!r}, which is no cosigning key.",
+                hint="Use the witness's verifier key (name+id+key) of type 0x04.",
+                id="techno.E102",
+            )
+        )
+    if settings.AUDIT_WITNESSES and not settings.AUDIT_WITNESS_KEYS:
+        messages.append(
+            Error(
+                "TECHNO_AUDIT_WITNESSES is set, but none of their keys is known.",
+                hint="Set TECHNO_AUDIT_WITNESS_KEYS to the witnesses' verifier keys.",
+                id="techno.E103",
+            )
+        )
+    return messages

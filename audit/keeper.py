@@ -11,6 +11,8 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -18,9 +20,10 @@ import structlog
 from django.conf import settings
 
 from audit import spill
-from audit.checkpoints import DatabaseRefused, make_checkpoint
+from audit.checkpoints import DatabaseRefused, latest, make_checkpoint
 from audit.journal import ReplayBusy
-from audit.note import NoteError
+from audit.note import Note, NoteError, VerifierKey
+from audit.publishing import PublishFailed, ask_witness, post_checkpoint, publish_tiles
 from audit.sealer import BATCH_ROWS, RowMissing, seal_batch
 from audit.signing import NoSigningKey, SigningDirectory, default_origin
 from techno.database.connection import connect
@@ -31,6 +34,7 @@ log = structlog.get_logger(__name__)
 
 SEAL_EVERY_S = 1.0
 REPLAY_EVERY_S = 1.0
+PUBLISH_EVERY_S = 10.0
 PARTITIONS_EVERY_S = 6 * 3600.0
 PARTITIONS_AHEAD_MONTHS = 3
 STATEMENT_DEADLINE_S = 60.0
@@ -90,6 +94,34 @@ def _checkpoint(connection: psycopg.Connection[Any]) -> None:
     make_checkpoint(connection, signing_directory(), origin())
 
 
+def _publish(connection: psycopg.Connection[Any]) -> None:
+    """Hand the newest checkpoint to everybody who is configured; one failing stops no other."""
+    found = latest(lambda sql, parameters: connection.execute(sql, parameters).fetchall())
+    note_text = found[1] if found else ""
+    if not note_text or _published.get("note") == note_text:
+        return
+    note = Note.parse(note_text.encode())
+    failures: list[str] = []
+    keys = [VerifierKey.parse(vkey) for vkey in settings.AUDIT_WITNESS_KEYS]
+    work: list[Callable[[], object]] = []
+    if settings.AUDIT_PUBLISH_DIR:
+        work.append(lambda: publish_tiles(connection, Path(settings.AUDIT_PUBLISH_DIR), note))
+    work += [partial(post_checkpoint, url, note) for url in settings.AUDIT_PUBLISH_URLS]
+    work += [partial(ask_witness, connection, url, keys, note) for url in settings.AUDIT_WITNESSES]
+    for hand_over in work:
+        try:
+            hand_over()
+        except (PublishFailed, OSError) as error:
+            failures.append(str(error))
+    if failures:
+        raise PublishFailed("; ".join(failures))
+    _published["note"] = note_text
+
+
+#: What this process handed over last.
+_published: dict[str, str] = {}
+
+
 def _partitions(connection: psycopg.Connection[Any]) -> None:
     connection.execute("SELECT audit_make_partitions_v1(0, %s)", [PARTITIONS_AHEAD_MONTHS])
 
@@ -100,6 +132,7 @@ def tasks() -> list[Task]:
         Task("replay", REPLAY_EVERY_S, _replay),
         Task("seal", SEAL_EVERY_S, _seal),
         Task("checkpoint", settings.CHECKPOINT_EVERY_S, _checkpoint),
+        Task("publish", PUBLISH_EVERY_S, _publish),
         Task("partitions", PARTITIONS_EVERY_S, _partitions),
     ]
 
@@ -111,6 +144,7 @@ _EXPECTED = (
     DatabaseRefused,
     NoSigningKey,
     NoteError,
+    PublishFailed,
     RowMissing,
     TimeoutError,
     OSError,

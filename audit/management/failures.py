@@ -7,6 +7,7 @@ import psycopg
 from audit.checkpoints import DatabaseRefused
 from audit.journal import JournalUnavailable, ReplayBusy
 from audit.note import NoteError
+from audit.publishing import PublishFailed
 from audit.recorder import AuditUnavailable
 from audit.sealer import RowMissing
 from audit.signing import NoSigningKey
@@ -17,6 +18,7 @@ EXPECTED = (
     DatabaseRefused,
     JournalUnavailable,
     NoSigningKey,
+    PublishFailed,
     NoteError,
     OSError,
     ReplayBusy,
