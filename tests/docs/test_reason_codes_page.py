@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from io import StringIO
+from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -36,7 +38,7 @@ def test_without_an_option_it_prints_the_page() -> None:
     assert out.getvalue() == document()
 
 
-def test_a_stale_page_is_refused_and_written_anew() -> None:
+def test_a_stale_page_is_refused_and_made_anew(tmp_path: Path, settings: Any) -> None:
     settings.BASE_DIR = tmp_path
     with pytest.raises(CommandError, match="--write"):
         call_command("reason_codes", "--check")
