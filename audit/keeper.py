@@ -91,7 +91,13 @@ def _seal(connection: psycopg.Connection[Any]) -> None:
 
 def _checkpoint(connection: psycopg.Connection[Any]) -> None:
     seal_all(connection)
-    make_checkpoint(connection, signing_directory(), origin())
+    directory = signing_directory()
+    try:
+        make_checkpoint(connection, directory, origin())
+    except DatabaseRefused as refusal:
+        directory.note_refusal(str(refusal))
+        raise
+    directory.note_refusal("")
 
 
 def _publish(connection: psycopg.Connection[Any]) -> None:

@@ -99,6 +99,20 @@ class SigningDirectory:
         self._sync()
         return aside
 
+    def note_refusal(self, why: str) -> None:
+        """Leave word for other processes that signing is refused, ``""`` that it is not."""
+        if why:
+            self._write("refused", why.encode())
+        else:
+            (self.path / "refused").unlink(missing_ok=True)
+
+    def refusal(self) -> str:
+        """Return why signing is refused at the moment; empty when it is not."""
+        try:
+            return (self.path / "refused").read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return ""
+
     def _write(self, name: str, data: bytes) -> None:
         """Write a file so that it is there whole or not at all, whatever happens."""
         self.path.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 from prometheus_client import REGISTRY, CollectorRegistry, generate_latest, multiprocess
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
+from audit.condition import journal_condition, proof_condition
+from audit.journal import JournalUnavailable
 from diagnostics.memory import get_memory_stats
 from diagnostics.probes import Finding, run_probes
 from techno.database.current import store
+from techno.database.errors import StoreError
 from techno.governance.principal import Principal
 from techno.governance.trace import Trace
 
@@ -35,7 +42,43 @@ def registry() -> CollectorRegistry:
 
 def exposition() -> bytes:
     """Return everything in Prometheus' text format."""
-    return generate_latest(registry())
+    conditions = CollectorRegistry()
+    conditions.register(_Conditions())
+    return generate_latest(registry()) + generate_latest(conditions)
+
+
+def condition_values() -> dict[str, float]:
+    """Return the figures of journal and proof; what cannot be told is left out."""
+    values: dict[str, float] = {}
+    with suppress(JournalUnavailable):
+        waits = journal_condition()
+        values.update(
+            journal_records=waits.records,
+            journal_bytes=waits.bytes,
+            journal_oldest_s=round(waits.oldest_s or 0.0, 1),
+            journal_damaged_segments=waits.damaged_segments,
+        )
+        if waits.last_replay_s is not None:
+            values["journal_last_replay_s"] = round(waits.last_replay_s, 1)
+    with suppress(StoreError):
+        proof = proof_condition()
+        values.update(
+            audit_sealed_rows=proof.sealed_rows,
+            audit_unsealed_rows=proof.unsealed_rows,
+            audit_unsealed_s=round(proof.unsealed_s, 1),
+            audit_signed_rows=proof.signed_rows or 0,
+            audit_signing_refused=int(bool(proof.refusal)),
+        )
+    return values
+
+
+class _Conditions(Collector):
+    """Journal and proof as Prometheus gauges, asked for at each scrape."""
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Yield one gauge a figure."""
+        for name, value in condition_values().items():
+            yield GaugeMetricFamily(f"techno_{name}", name.replace("_", " "), value=value)
 
 
 def current_values() -> dict[str, Any]:
@@ -60,6 +103,7 @@ def current_values() -> dict[str, Any]:
         host_cpu_percent=figures.cpu_percent,
         uptime_s=figures.uptime_s,
         database_away_s=round(store().circuit.away_s, 1),
+        **condition_values(),
     )
     return {
         name: int(value) if isinstance(value, float) and value.is_integer() else value

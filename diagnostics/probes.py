@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 from django.conf import settings
 
+from audit.condition import journal_condition, proof_condition
+from audit.journal import JournalUnavailable
 from diagnostics.memory import get_memory_stats
 from techno.database.current import store
 from techno.database.errors import StoreError
@@ -18,6 +20,8 @@ from techno.governance.status import Status
 DISK_WARNING_PERCENT = 85.0
 DISK_BLOCKED_PERCENT = 97.0
 MEMORY_WARNING_PERCENT = 92.0
+#: Sealing is done every second and signing every few; beyond this something stands still.
+SEALING_LATE_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,42 @@ def database() -> Finding:
     return Finding("diagnostic.database", Status.APPROVED, "PostgreSQL answers.")
 
 
+def journal() -> Finding:
+    """Whether rows wait in the journal, and whether it could take more."""
+    try:
+        found = journal_condition()
+    except JournalUnavailable as error:
+        return Finding(
+            "diagnostic.journal",
+            Status.BLOCKED,
+            f"The journal cannot be used: {error}",
+            (ReasonCode.G17_AUDIT_UNAVAILABLE,),
+        )
+    if found.damaged_segments:
+        message = f"{found.damaged_segments} damaged journal files stand aside; look at them."
+        return Finding("diagnostic.journal", Status.BLOCKED, message)
+    if found.records:
+        message = f"{found.records} rows wait in the journal for {found.oldest_s or 0:.0f} s."
+        return Finding("diagnostic.journal", Status.WARNING, message)
+    return Finding("diagnostic.journal", Status.APPROVED, "The journal is empty.")
+
+
+def proof() -> Finding:
+    """Whether rows are sealed and signed in time."""
+    try:
+        found = proof_condition()
+    except StoreError as error:
+        message = f"The tree cannot be read: {error}"
+        return Finding("diagnostic.proof", Status.BLOCKED, message)
+    if found.refusal:
+        return Finding("diagnostic.proof", Status.BLOCKED, found.refusal)
+    if found.unsealed_s > SEALING_LATE_S:
+        message = f"Rows wait to be sealed for {found.unsealed_s:.0f} s; does the keeper run?"
+        return Finding("diagnostic.proof", Status.WARNING, message)
+    message = f"{found.sealed_rows} rows are sealed, {found.signed_rows or 0} are signed."
+    return Finding("diagnostic.proof", Status.APPROVED, message)
+
+
 def disk() -> Finding:
     """Whether there is room where our own state is kept."""
     path = settings.VAR_DIR if os.path.isdir(settings.VAR_DIR) else settings.BASE_DIR
@@ -65,7 +105,7 @@ def memory() -> Finding:
     return Finding("diagnostic.memory", status, f"{percent:.0f} % of memory is used.")
 
 
-PROBES: tuple[Callable[[], Finding], ...] = (database, disk, memory)
+PROBES: tuple[Callable[[], Finding], ...] = (database, journal, proof, disk, memory)
 
 
 def run_probes() -> list[Finding]:
