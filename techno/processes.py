@@ -79,9 +79,9 @@ def is_alive(process: Process) -> bool:
 
 
 def send(process: Process, number: signal.Signals) -> None:
-    """Send a signal to this very process; one that has ended is no error."""
+    """Send a signal to this very process; no error where it has ended or is not ours to signal."""
     if is_alive(process):
-        with contextlib.suppress(ProcessLookupError):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(process.pid, number)
 
 

@@ -119,6 +119,9 @@ class EmbeddedPostgres:
                 raise EmbeddedError(
                     f"PostgreSQL runs but does not answer; {last_words(self._layout, self._logged)}"
                 )
+        except OSError as error:
+            self._end(hurry=True)
+            raise EmbeddedError(f"PostgreSQL cannot be started: {error}.") from error
         except BaseException:
             self._end(hurry=True)
             raise

@@ -50,25 +50,28 @@ class Orphanage:
 
     def __init__(self, mark: str) -> None:
         self._mark = mark
-        self._terminated: dict[tuple[int, int], float] = {}
+        self._found_at: dict[tuple[int, int], float] = {}
 
-    def sweep(self, own: Collection[int]) -> int:
-        """End every child whose pid is not in `own`, and return how many were alive.
+    def sweep(self, own: Collection[int]) -> bool:
+        """End every child whose pid is not in `own`; return whether one was found newly.
 
         Parts of a service are asked first and have `REMNANT_GRACE_S`; everything else is killed
         with all that it started.
         """
         table = process_table()
-        found = 0
-        for child in [row for row in table.values() if row.parent == os.getpid()]:
-            if child.pid in own:
+        orphans = [
+            row for row in table.values() if row.parent == os.getpid() and row.pid not in own
+        ]
+        found = False
+        for orphan in orphans:
+            if orphan.is_zombie:
+                _reap(orphan.pid)
                 continue
-            if child.is_zombie:
-                _reap(child.pid)
-                continue
-            found += 1
-            if not self._is_leaving(child):
-                kill_tree(child, table)
+            found = found or _identity(orphan) not in self._found_at
+            if not self._is_leaving(orphan):
+                kill_tree(orphan, table)
+        alive = {_identity(orphan) for orphan in orphans}
+        self._found_at = {key: at for key, at in self._found_at.items() if key in alive}
         return found
 
     def has_remnants(self, own: Collection[int]) -> bool:
@@ -78,16 +81,17 @@ class Orphanage:
             row.pid not in own and not row.is_zombie and _is_marked(row, self._mark) for row in mine
         )
 
-    def _is_leaving(self, child: Process) -> bool:
-        """Whether `child` is part of a service and still within its grace."""
-        if not _is_marked(child, self._mark):
+    def _is_leaving(self, orphan: Process) -> bool:
+        """Whether `orphan` is part of a service and still within its grace."""
+        key = _identity(orphan)
+        is_new = key not in self._found_at
+        found_at = self._found_at.setdefault(key, time.monotonic())
+        if not _is_marked(orphan, self._mark):
             return False
-        key = (child.pid, child.started)
-        if key not in self._terminated:
-            self._terminated[key] = time.monotonic()
-            send(child, signal.SIGTERM)
-            send(child, signal.SIGCONT)
-        return time.monotonic() - self._terminated[key] < REMNANT_GRACE_S
+        if is_new:
+            send(orphan, signal.SIGTERM)
+            send(orphan, signal.SIGCONT)
+        return time.monotonic() - found_at < REMNANT_GRACE_S
 
 
 def end_remnants(mark: str) -> None:
@@ -113,6 +117,10 @@ def kill_tree(root: Process, table: dict[int, Process]) -> None:
     for number in (signal.SIGSTOP, signal.SIGKILL):
         for process in tree:
             send(process, number)
+
+
+def _identity(process: Process) -> tuple[int, int]:
+    return process.pid, process.started
 
 
 def _is_marked(process: Process, mark: str) -> bool:

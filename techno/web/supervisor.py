@@ -12,11 +12,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from techno.launch import launch_command
 from techno.processes import descendants, process_table, read_process
+from techno.web.errand import Errand
 from techno.web.interrupts import Interrupts
 from techno.web.orphans import Orphanage, kill_tree
 from techno.web.postgres_keeper import PostgresKeeper, backoff_s
@@ -54,17 +55,6 @@ class _Child:
     not_before: float = 0.0
 
 
-@dataclass(slots=True)
-class _Errand:
-    """A management command to be run beside the services, again until it succeeds."""
-
-    arguments: tuple[str, ...]
-    process: subprocess.Popen[bytes] | None = None
-    failures: int = 0
-    is_due: bool = False
-    not_before: float = field(default=0.0)
-
-
 class Supervisor:
     """Runs `services` and, where given, the embedded database, until a signal asks for the end."""
 
@@ -77,8 +67,8 @@ class Supervisor:
         environment: Mapping[str, str],
         directory: Path,
         mark: str,
+        after_loss: tuple[str, ...],
         keeper: PostgresKeeper | None = None,
-        after_loss: tuple[str, ...] = (),
     ) -> None:
         """Prepare; nothing is started.
 
@@ -92,16 +82,18 @@ class Supervisor:
         self._directory = directory
         self._orphanage = Orphanage(mark)
         self._keeper = keeper
-        self._errand = _Errand(after_loss)
+        self._errand = Errand(lambda: self._spawn(self._manage(after_loss), {}))
         self._step: subprocess.Popen[bytes] | None = None
 
     # -- before the services -------------------------------------------------------------------
 
     def start_postgres(self) -> None:
         """Start the embedded database, if it is ours; raise `EmbeddedError` or `StoppedError`."""
-        if self._keeper is not None:
-            self._keeper.start()
-        self.raise_if_stopped()
+        try:
+            if self._keeper is not None:
+                self._keeper.start()
+        finally:
+            self.raise_if_stopped()
 
     def run_step(self, *arguments: str, environment: Mapping[str, str] | None = None) -> int:
         """Run a management command to its end and return its exit code."""
@@ -143,13 +135,13 @@ class Supervisor:
             if self._interrupts.stop_requested:
                 return
             if self._keeper is not None and self._keeper.look_after():
-                self._errand.is_due = True
+                self._errand.request()
             if self._orphanage.sweep(self._own_pids()) or self._interrupts.worker_lost:
                 self._interrupts.worker_lost = False
-                self._errand.is_due = True
+                self._errand.request()
             for child in self._children:
                 self._look_after(child)
-            self._look_after_errand()
+            self._errand.look_after()
 
     def stop(self) -> bool:
         """End everything, stage by stage; return whether really nothing is left."""
@@ -169,7 +161,7 @@ class Supervisor:
         if process is not None:
             if process.poll() is None:
                 return
-            self._errand.is_due = True
+            self._errand.request()
             child.process = None
             if time.monotonic() - child.started_at > _STABLE_AFTER_S:
                 child.failures = 0
@@ -186,27 +178,9 @@ class Supervisor:
         ):
             self._start(child)
 
-    def _look_after_errand(self) -> None:
-        errand = self._errand
-        if errand.process is not None and errand.process.poll() is not None:
-            failed = errand.process.returncode != 0
-            errand.process = None
-            errand.failures = errand.failures + 1 if failed else 0
-            errand.is_due = errand.is_due or failed
-            errand.not_before = time.monotonic() + backoff_s(errand.failures)
-        if (
-            errand.is_due
-            and errand.arguments
-            and errand.process is None
-            and time.monotonic() >= errand.not_before
-        ):
-            errand.is_due = False
-            errand.process = self._spawn(self._manage(errand.arguments), {})
-
     def _next_look_s(self) -> float:
         restless = (
-            self._errand.is_due
-            or self._errand.process is not None
+            self._errand.is_pending
             or self._interrupts.worker_lost
             or any(child.process is None for child in self._children)
             or (self._keeper is not None and self._keeper.is_needed)
@@ -216,8 +190,13 @@ class Supervisor:
     # -- processes -----------------------------------------------------------------------------
 
     def _start(self, child: _Child) -> None:
-        child.process = self._spawn(child.service.command, {})
         child.started_at = time.monotonic()
+        try:
+            child.process = self._spawn(child.service.command, {})
+        except OSError as error:  # no memory or no process left: not for ever, one may hope
+            child.failures += 1
+            child.not_before = child.started_at + backoff_s(child.failures)
+            self._say(f"{child.service.name} cannot be started ({error.strerror}).")
 
     def _spawn(
         self, command: Sequence[str], environment: Mapping[str, str]
@@ -293,5 +272,5 @@ class Supervisor:
 
 def _reason(return_code: int) -> str:
     if return_code < 0:
-        return signal.Signals(-return_code).name
+        return f"signal {-return_code}, {signal.strsignal(-return_code)}"
     return f"exit code {return_code}"

@@ -37,7 +37,7 @@ from techno.web import postgres_keeper, preflight
 from techno.web.interrupts import Interrupts
 
 REPOSITORY = Path(techno.__file__).resolve().parent.parent
-WAIT_S = 90.0
+WAIT_S = 150.0
 
 pytestmark = pytest.mark.slow
 
@@ -325,6 +325,25 @@ def test_any_state_directory_will_do(copied: Callable[..., Served], name: str) -
     served.signal(signal.SIGINT)
     assert served.wait() == 0
     shutil.rmtree(Path(str(EmbeddedPostgres(served.var_dir).connection()["host"])))
+
+
+def test_a_database_of_ones_own_is_used_instead(tmp_path: Path) -> None:
+    with EmbeddedPostgres(tmp_path / "database").running():
+        host = EmbeddedPostgres(tmp_path / "database").connection()["host"]
+        served = Served(
+            tmp_path / "var",
+            DATABASE_URL=f"postgresql://techno_app@/techno?host={host}",
+            TECHNO_MIGRATION_DATABASE_URL=f"postgresql://techno_owner@/techno?host={host}",
+        )
+        try:
+            served.start()
+            assert served.get("/health")[0] == 200
+            assert not (served.var_dir / "postgres").exists()
+            served.signal(signal.SIGINT)
+            assert served.wait() == 0
+        finally:
+            served.kill()
+    assert served.processes() == []
 
 
 def test_answers_do_not_name_the_server(copied: Callable[..., Served]) -> None:

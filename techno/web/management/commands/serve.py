@@ -25,8 +25,6 @@ _WEB_GRACE_S = 25.0  # gunicorn itself gives its workers 20
 _KEEPER_GRACE_S = 15.0
 _PROBE_LIMIT_S = 2.0
 _AFTER_LOSS = ("runs", "reap")
-# In this order, after the migrations, with the application's own role.
-_STEPS = (("actions", "load"), _AFTER_LOSS, ("first_start",))
 
 
 class Command(BaseCommand):
@@ -119,8 +117,7 @@ def _prepare(supervisor: Supervisor, interrupts: Interrupts) -> None:
             _external_database(), cancelled=lambda: interrupts.stop_requested
         )
     _run(supervisor, "prepare_database", "-v", "0", environment={"TECHNO_DATABASE_ROLE": "owner"})
-    for step in _STEPS:
-        _run(supervisor, *step)
+    _run(supervisor, "prepare_service")
 
 
 def _run(
