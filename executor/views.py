@@ -50,6 +50,8 @@ class ProcessView(ExecuteView):
 
 def _answer(request: Request, governed: Governed, verdict: Any, result: Result | None) -> Response:
     """Wrap a run. Its output stands beside the envelope only: long output travels once."""
+    if verdict.http_status >= 400:  # no decision about a run, but a refusal to talk about one
+        return answer(request, verdict=verdict)
     facts = {
         "exit_code": result.exit_code if result else None,
         "duration_ms": result.duration_ms if result else 0,

@@ -14,10 +14,12 @@ from audit.recorder import AuditUnavailable
 from techno.database.errors import StoreUnavailable
 from techno.gate import unavailable
 from techno.governance.reason_codes import ReasonCode
+from techno.governance.text import caller_text
 from techno.governance.verdict import Verdict, refuse
 from techno.web.answers import answer
 
 log = structlog.get_logger(__name__)
+MESSAGE_LIMIT = 300
 
 
 class Refused(Exception):
@@ -92,5 +94,5 @@ def _sentence(error: BaseException) -> str:
                 path.append(str(name))
         else:
             detail = next((item for item in detail if item), "")
-    text = str(detail)
-    return f"{'.'.join(path)}: {text}" if path else text
+    text = f"{'.'.join(path)}: {detail}" if path else str(detail)
+    return caller_text(text, MESSAGE_LIMIT)  # it may quote the caller

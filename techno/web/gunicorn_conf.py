@@ -18,7 +18,7 @@ wsgi_app = "techno.wsgi:application"
 _host = f"[{env.HOST}]" if ":" in env.HOST else env.HOST
 bind = f"{_host}:{env.PORT}"
 workers = env.whole("TECHNO_WORKERS", default=2, least=1, most=64)
-worker_class = "gthread"
+worker_class = "techno.web.worker.GovernedWorker"
 threads = env.whole("TECHNO_THREADS", default=16, least=1, most=256)
 # Not preloaded: a worker that is forked from a master with threads and connections inherits both.
 preload_app = False

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from django.conf import settings
+from gunicorn.http.errors import ParseException
 from rest_framework.exceptions import ParseError
 from rest_framework.parsers import BaseParser
 
@@ -52,8 +53,10 @@ def read_body(request: Any) -> bytes:
         if socket is not None:
             socket.settimeout(BODY_READ_S)
         body = _read(environ["wsgi.input"], limit + 1 if announced is None else announced)
-    except OSError as error:
+    except TimeoutError as error:
         raise ParseError("The body did not arrive in time.") from error
+    except (OSError, ParseException) as error:
+        raise ParseError("The body could not be read to its end.") from error
     finally:
         if socket is not None:
             socket.settimeout(before)

@@ -1,0 +1,100 @@
+"""The web process, which answers also what it cannot read: with an envelope and a row.
+
+gunicorn refuses a request whose line, headers or framing are broken before any application sees
+it, with a page of its own. Under a governed path, such a refusal must be like every other; where
+the path itself could not be read, it counts as one of the API's. gunicorn's master imports this:
+nothing here loads Django before a worker has.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+from gunicorn.http import errors, parser
+from gunicorn.http.message import Request
+from gunicorn.workers.gthread import ThreadWorker
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest, HttpResponseBase
+
+    from techno.governance.verdict import Verdict
+
+_UNREAD_PATH = "/api"
+_TOO_LARGE = {
+    errors.LimitRequestLine: HTTPStatus.REQUEST_URI_TOO_LONG,
+    errors.LimitRequestHeaders: HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+}
+
+
+class RememberedRequest(Request):  # type: ignore[misc]
+    """A request that tells how far it was read when reading it failed."""
+
+    def __init__(self, *args: Any) -> None:
+        """Read line and headers; what is raised carries this request."""
+        try:
+            super().__init__(*args)
+        except errors.ParseException as error:
+            error.unread_request = self
+            raise
+
+
+parser.RequestParser.mesg_class = RememberedRequest
+
+
+class GovernedWorker(ThreadWorker):  # type: ignore[misc]
+    """gunicorn's threaded worker, whose own refusals are governed too."""
+
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
+        """Answer a governed request that could not be read; leave all else to gunicorn."""
+        unread = getattr(exc, "unread_request", None)
+        if unread is not None and isinstance(addr, tuple):
+            answer = _answer(unread.method or "", unquote(unread.path or ""), str(addr[0]), exc)
+            if answer:
+                client.sendall(answer)
+                return
+        super().handle_error(req, client, addr, exc)
+
+
+def _answer(method: str, path: str, peer: str, error: BaseException) -> bytes:
+    """Record the refusal and return the whole answer, nothing for a path that is not governed."""
+    from django.http import HttpRequest
+
+    from techno.web.answers import plain_answer
+    from techno.web.middleware import GovernedRequests, is_governed
+
+    if path and not is_governed(path):
+        return b""
+    request = HttpRequest()
+    request.method = method
+    request.path = request.path_info = path or _UNREAD_PATH
+    request.META = {"REMOTE_ADDR": peer}
+
+    def refuse_unread(request: HttpRequest) -> HttpResponseBase:
+        governed = request.governed  # type: ignore[attr-defined]
+        governed.detail["unread"] = type(error).__name__
+        return plain_answer(request, governed, _verdict(error))
+
+    response: Any = GovernedRequests(refuse_unread)(request)
+    status = HTTPStatus(response.status_code)
+    lines = [f"HTTP/1.1 {status.value} {status.phrase}", "Connection: close"]
+    lines += [f"{name}: {value}" for name, value in response.items()]
+    head = "\r\n".join([*lines, "", ""]).encode("ascii")
+    return head if method == "HEAD" else head + bytes(response.content)
+
+
+def _verdict(error: BaseException) -> Verdict:
+    from techno.governance.reason_codes import ReasonCode
+    from techno.governance.verdict import refuse
+
+    too_large = _TOO_LARGE.get(type(error))
+    if too_large is None:
+        return refuse(
+            ReasonCode.G10_BODY_PARSE_ERROR, message="The request is not well-formed HTTP."
+        )
+    return refuse(
+        ReasonCode.G7_PAYLOAD_LIMIT,
+        http_status=too_large,
+        message="The request's line or headers are larger than the service accepts.",
+    )
