@@ -61,6 +61,7 @@ class Service:
             self.database = f"{isolation.OWN_DATABASE}_{directory.name.replace('-', '_')}"
             databases.copy_external(self.database)
         self._log = directory / "serve.log"
+        self._owner: psycopg.Connection[tuple[Any, ...]] | None = None
         self.start()
 
     # -- life --------------------------------------------------------------------------------
@@ -95,6 +96,8 @@ class Service:
 
     def stop(self) -> None:
         """End it as an operator would, and make sure that nothing of it is left."""
+        if self._owner is not None:
+            self._owner.close()
         table = process_table()
         family = [table[self.process.pid]] if self.process.pid in table else []
         family += descendants(self.process.pid, table)
@@ -192,9 +195,15 @@ class Service:
 
     def sql(self, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Return the rows of a query as the owner; none for a statement without a result."""
-        with self.connect() as connection:
-            cursor = connection.execute(query, parameters or None)  # type: ignore[arg-type]
-            return cursor.fetchall() if cursor.description else []
+        if self._owner is None or self._owner.closed:
+            self._owner = self.connect()
+        try:
+            cursor = self._owner.execute(query, parameters or None)  # type: ignore[arg-type]
+        except psycopg.OperationalError:  # the server was restarted since
+            self._owner.close()
+            self._owner = self.connect()
+            cursor = self._owner.execute(query, parameters or None)  # type: ignore[arg-type]
+        return cursor.fetchall() if cursor.description else []
 
 
 class Services:
