@@ -1,0 +1,62 @@
+"""What all pages for people have in common: their policy, and a page for when the store is away."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import structlog
+from django.db import InterfaceError, OperationalError
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.template.loader import render_to_string
+
+from techno.database.errors import StoreUnavailable
+
+log = structlog.get_logger(__name__)
+
+#: Nothing inline, nothing from elsewhere: output of commands is shown on these pages.
+CONTENT_SECURITY_POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self'",
+        "font-src 'self'",
+        "connect-src 'self'",
+        "form-action 'self'",
+        "base-uri 'none'",
+        "frame-ancestors 'none'",
+    )
+)
+RETRY_AFTER_S = 5
+_AWAY = (OperationalError, InterfaceError, StoreUnavailable)
+
+
+class PortalPages:
+    """Sets the content security policy of HTML pages, and answers 503 while the store is away.
+
+    Governed requests pass it by: their answers are no pages.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        """Answer one request."""
+        response = self._get_response(request)
+        if not hasattr(request, "governed") and _is_page(response):
+            response.headers.setdefault("Content-Security-Policy", CONTENT_SECURITY_POLICY)
+        return response
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        """Turn an outage of PostgreSQL into a page that says so; let the rest pass."""
+        if hasattr(request, "governed") or not isinstance(error, _AWAY):
+            return None
+        log.error("a portal page could not be read", path=request.path, cause=str(error).strip())
+        # Without the request: its context would ask the very store for the person's session.
+        page = render_to_string("admin/store_away.html", {"address": request.get_full_path()})
+        return HttpResponse(page, status=503, headers={"Retry-After": str(RETRY_AFTER_S)})
+
+
+def _is_page(response: HttpResponseBase) -> bool:
+    return response.headers.get("Content-Type", "").startswith("text/html")

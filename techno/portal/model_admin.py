@@ -1,0 +1,39 @@
+"""The ground of every model's pages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.contrib.admin.widgets import RelatedFieldWidgetWrapper
+from django.db import models
+
+from techno.portal.fields import JsonField, MomentField, MomentInput
+
+ROWS_A_PAGE = 50
+
+
+class PortalModelAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """A model admin on our stylesheet and modules, without Django's scripts and counts."""
+
+    list_per_page = ROWS_A_PAGE
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+    formfield_overrides = {
+        models.DateTimeField: {"form_class": MomentField, "widget": MomentInput},
+        models.JSONField: {"form_class": JsonField, "widget": forms.Textarea},
+        models.ManyToManyField: {"widget": forms.CheckboxSelectMultiple},
+    }
+
+    @property
+    def media(self) -> forms.Media:
+        """Nothing: every page loads the same two files."""
+        return forms.Media()
+
+    def formfield_for_dbfield(self, db_field: Any, request: Any, **kwargs: Any) -> Any:
+        """Return the field without the links that open further windows."""
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if field is not None and isinstance(field.widget, RelatedFieldWidgetWrapper):
+            field.widget = field.widget.widget
+        return field

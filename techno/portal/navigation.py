@@ -1,0 +1,64 @@
+"""The one menu: what a person may see, in the order of an operator's day."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.utils.functional import Promise
+from django.utils.text import capfirst
+from django.utils.translation import gettext_lazy as _
+
+#: Sections by app label; apps that are not named here follow in the order of their names.
+SECTIONS: dict[str, str | Promise] = {
+    "audit": _("Audit"),
+    "executor": _("Commands"),
+    "access": _("Access"),
+    "auth": _("People"),
+}
+#: Within a section: what is looked at most stands first.
+MODELS = ("CommandRun", "Action", "User", "Group")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A link of the menu."""
+
+    title: str
+    url: str
+    current: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Links that belong together."""
+
+    title: str
+    entries: tuple[Entry, ...]
+
+
+def sections(apps: Sequence[dict[str, Any]], path: str) -> list[Section]:
+    """Return the menu from the admin site's list of apps; ``path`` is the page that is shown."""
+    order = list(SECTIONS)
+
+    def place(app: dict[str, Any]) -> tuple[int, str]:
+        label = app["app_label"]
+        return (order.index(label) if label in order else len(order), str(app["name"]))
+
+    return [
+        Section(str(SECTIONS.get(app["app_label"], app["name"])), _entries(app, path))
+        for app in sorted(apps, key=place)
+    ]
+
+
+def _entries(app: dict[str, Any], path: str) -> tuple[Entry, ...]:
+    def place(model: dict[str, Any]) -> tuple[int, str]:
+        name = model["object_name"]
+        return (MODELS.index(name) if name in MODELS else len(MODELS), str(model["name"]))
+
+    return tuple(
+        Entry(str(capfirst(model["name"])), model["admin_url"], path.startswith(model["admin_url"]))
+        for model in sorted(app["models"], key=place)
+        if model["admin_url"]
+    )

@@ -1,0 +1,51 @@
+"""The admin site as the operators' home."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+from django.template.response import TemplateResponse
+from django.utils.translation import gettext_lazy as _
+
+from techno.database.current import store
+from techno.portal.navigation import sections
+from techno.portal.panels import read_panels
+
+
+class PortalSite(admin.AdminSite):
+    """Django's admin site with our first page, menu and notices."""
+
+    site_title = "Techno OS"
+    site_header = "Techno OS"
+    index_title = _("Overview")
+    site_url = None
+    enable_nav_sidebar = False
+    index_template = "admin/index.html"
+
+    def __init__(self, name: str = "admin") -> None:
+        super().__init__(name)
+        # Deleting is done one by one, where the page can say what follows from it.
+        self.disable_action("delete_selected")
+
+    def each_context(self, request: HttpRequest) -> dict[str, Any]:
+        """Return what every page shows: the menu, and whether the audit store is away."""
+        context = super().each_context(request)
+        context["menu"] = sections(context["available_apps"], request.path)
+        context["store_cause"] = store().circuit.cause if context["has_permission"] else ""
+        return context
+
+    def index(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> TemplateResponse:
+        """Show what somebody who has just logged in needs. Nothing here is counted."""
+        context = {
+            **self.each_context(request),
+            "title": self.index_title,
+            "subtitle": None,
+            "panels": read_panels(request),
+            **(extra_context or {}),
+        }
+        request.current_app = self.name
+        return TemplateResponse(request, self.index_template or "admin/index.html", context)
