@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from techno.governance.status import Status
 
@@ -71,8 +72,8 @@ class AuditTrace(InsertOnly):
 
     class Meta:
         db_table = "audit_traces"
-        verbose_name = "trace"
-        verbose_name_plural = "traces"
+        verbose_name = _("trace")
+        verbose_name_plural = _("traces")
         default_permissions = ("view",)
         # No ordering here: lists are ordered by (timestamp, trace_id) where they are made, and
         # nothing else shall pay for a sort.
