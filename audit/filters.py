@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import Any
 
@@ -51,10 +52,20 @@ class _Text(django_filters.CharFilter):
         super().__init__(max_length=TEXT_LIMIT, help_text=help_text, **kwargs)
 
 
+class _WholeNumberField(forms.IntegerField):
+    """Digits 0 to 9 and nothing else: Python's ``int`` takes more for a number than a URL may."""
+
+    def to_python(self, value: Any) -> int | None:
+        """Return the number. Raises ``ValidationError``."""
+        if value not in self.empty_values and re.fullmatch(r"-?[0-9]{1,9}", str(value)) is None:
+            raise ValidationError("must be a whole number.")
+        return super().to_python(value)
+
+
 class _Limit(django_filters.NumberFilter):
     """A whole number: ``2.5`` and ``many`` are refused, not rounded."""
 
-    field_class = forms.IntegerField
+    field_class = _WholeNumberField
 
 
 class AuditFilter(django_filters.FilterSet):

@@ -16,6 +16,7 @@ import orjson
 from django.core import signing
 
 from techno.database.current import store
+from techno.governance.reason_codes import ReasonCode
 from techno.governance.status import Status
 
 LIMIT_DEFAULT = 50
@@ -280,10 +281,15 @@ def entry(row: tuple[Any, ...]) -> dict[str, Any]:
         "state": row[2],
         "execution_id": row[3],
         "trace_id": row[4],
-        "reason_codes": [] if codes == "[]" else orjson.loads(codes),
+        "reason_codes": [] if codes == "[]" else _texts(orjson.loads(codes)),
         "session_id": row[6],
         "user_ip": row[7],
         "http_status": row[8],
         "duration_ms": row[9],
         "key": row[10],
     }
+
+
+def _texts(codes: list[Any]) -> list[str]:
+    """Return reason codes as the contract has them: another writer's list can hold anything."""
+    return [code if isinstance(code, str) else ReasonCode.E_UNKNOWN.code for code in codes]
