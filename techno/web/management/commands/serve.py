@@ -57,7 +57,7 @@ class Command(BaseCommand):
             environment=_environment(),
             directory=env.BASE_DIR,
             mark=service_mark(env.VAR_DIR),
-            keeper=postgres and PostgresKeeper(postgres, interrupts, say),
+            keeper=PostgresKeeper(postgres, interrupts, say) if postgres else None,
             after_loss=_AFTER_LOSS,
         )
         try:
