@@ -82,8 +82,13 @@ class Writer:
     def seal(self) -> State:
         """Close the newest segment, if it holds records, so that it never changes again."""
         stored, trusted = self._stored()
-        state = self._settled(stored, trusted)
-        if not state.closed and state.end > HEADER_BYTES:
+        self._drop_head()
+        try:
+            state = settle(self._directory, stored, trusted=trusted)
+        except SegmentLost as lost:  # nothing to refuse here: replay reports what is missing
+            logger.critical("journal: %s", lost)
+            state = lost.state
+        if state.end > HEADER_BYTES:
             state = state._replace(closed=True)
         if state != stored:
             self._store(state)
