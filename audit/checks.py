@@ -7,29 +7,10 @@ from typing import Any
 
 from django.apps import AppConfig
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
-from django.db import DatabaseError, connection
 
-_PRIVILEGES_SQL = """
-SELECT c.relname,
-       pg_has_role(current_user, c.relowner, 'USAGE'),
-       has_table_privilege(c.oid, 'UPDATE'),
-       has_table_privilege(c.oid, 'DELETE'),
-       has_table_privilege(c.oid, 'TRUNCATE'),
-       (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)
-FROM pg_class c
-WHERE c.oid = ANY (SELECT to_regclass(name) FROM unnest(
-    ARRAY['audit_logs', 'audit_traces', 'audit_trace_codes']) AS name)
-"""
-
-
-def changeable_tables() -> list[str]:
-    """Return the audit tables whose rows the connected role could change.
-
-    Raises ``DatabaseError`` when the database cannot be asked.
-    """
-    with connection.cursor() as cursor:
-        cursor.execute(_PRIVILEGES_SQL)
-        return sorted(row[0] for row in cursor.fetchall() if any(row[1:]))
+from audit.privileges import changeable_tables
+from techno.database.current import store
+from techno.database.errors import StoreError
 
 
 @register(Tags.database)
@@ -44,8 +25,8 @@ def running_role_cannot_change_rows(
     if not databases or env.owner_role():
         return []
     try:
-        tables = changeable_tables()
-    except DatabaseError as error:
+        tables = changeable_tables(store().reads.rows)
+    except StoreError as error:
         return [
             Error(
                 f"The database cannot be asked who may change audit rows: {error}".strip(),

@@ -11,6 +11,7 @@ from django.conf import settings
 
 from audit.condition import journal_condition, proof_condition
 from audit.journal import JournalUnavailable
+from audit.privileges import changeable_tables
 from diagnostics.memory import get_memory_stats
 from techno.database.current import store
 from techno.database.errors import StoreError
@@ -85,6 +86,20 @@ def proof() -> Finding:
     return Finding("diagnostic.proof", Status.APPROVED, message)
 
 
+def privileges() -> Finding:
+    """Whether the running role could change audit rows."""
+    try:
+        tables = changeable_tables(store().reads.rows)
+    except StoreError as error:
+        message = f"The database cannot be asked who may change audit rows: {error}"
+        return Finding("diagnostic.privileges", Status.BLOCKED, message)
+    if tables:
+        message = f"The running database role could change rows of {', '.join(tables)}."
+        return Finding("diagnostic.privileges", Status.WARNING, message)
+    message = "The running database role cannot change audit rows."
+    return Finding("diagnostic.privileges", Status.APPROVED, message)
+
+
 def disk() -> Finding:
     """Whether there is room where our own state is kept."""
     path = settings.VAR_DIR if os.path.isdir(settings.VAR_DIR) else settings.BASE_DIR
@@ -105,7 +120,7 @@ def memory() -> Finding:
     return Finding("diagnostic.memory", status, f"{percent:.0f} % of memory is used.")
 
 
-PROBES: tuple[Callable[[], Finding], ...] = (database, journal, proof, disk, memory)
+PROBES: tuple[Callable[[], Finding], ...] = (database, journal, proof, privileges, disk, memory)
 
 
 def run_probes() -> list[Finding]:
