@@ -166,10 +166,9 @@ class _Clock:
 
 
 def _start(command: Command, marker: str) -> tuple[spawn.Child, ProcessTree]:
-    subreaper.arm()
     tree = ProcessTree(marker)
-    environment = spawn.minimal_environment(command.env, marker)
     try:
+        environment = spawn.minimal_environment(command.env, marker)
         return spawn.start(command.argv, environment, command.cwd, tree.lead_by), tree
     except BaseException:
         tree.abandon()

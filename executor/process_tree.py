@@ -1,7 +1,7 @@
 """Knows, ends and reaps everything that one started program leads to, and nothing else.
 
-The process that imports this becomes a *child subreaper* with its first run: a descendant whose
-parent ends is handed to us, never to init. So the descendants of a run are at any moment the
+While a run goes on, this process is a *child subreaper*: a descendant whose parent ends is handed
+to us, never to init. So the descendants of a run are at any moment the
 leader's subtree and the subtrees of some of our own children, the *orphans*. That gives a proof
 that a run has left nothing behind which costs one read of /proc/<us>/task/<main>/children, where
 the kernel puts orphans: no orphan of the run there, no process of the run anywhere.
@@ -16,9 +16,6 @@ variable, and has another RLIMIT_LOCKS (on purpose, or by doing all of the forme
 before the tag lands); a program that runs as another user whom we may not signal (reported as
 survivor); one started on request by somebody else's daemon (at, systemd-run, a container engine),
 which never was a child of the run. A control group ends the first two as well.
-
-Side effect of being a subreaper: a daemon that other code of this process starts by double fork
-becomes our child too. We leave it alone, so its starter has to reap it.
 """
 
 from __future__ import annotations
@@ -52,11 +49,16 @@ class ProcessTree:
     """One leader and everything it leads to. Used by the thread that started the leader."""
 
     def __init__(self, marker: str) -> None:
+        """Prepare for a leader. Whoever makes a tree has to call `reap` or `abandon` in the end.
+
+        Raises OSError where runs cannot be watched.
+        """
         self._leader = 0
         self._is_reaped = False
         self._tag = tag_of(marker)
         self._entry = f"{EXECUTION_ID_VARIABLE}={marker}".encode()
         self._seen: dict[int, procfs.Stat] = {}
+        subreaper.enter()
 
     def lead_by(self, pid: int) -> None:
         """Take charge of a child of ours in the moment of its start."""
@@ -109,12 +111,14 @@ class ProcessTree:
         with subreaper.lock:
             if self._is_reaped:
                 return None
-            with contextlib.suppress(ChildProcessError):
-                pid, status = os.waitpid(self._leader, 0 if wait else os.WNOHANG)
+            if self._leader:
+                with contextlib.suppress(ChildProcessError):
+                    pid, status = os.waitpid(self._leader, 0 if wait else os.WNOHANG)
             self._is_reaped = True
             # Its number may already lead another run, started by another thread.
             if subreaper.leaders.get(self._leader) is self:
                 del subreaper.leaders[self._leader]
+        subreaper.leave()
         return status if pid else None
 
     def end(self, pause: Callable[[float], None], *, grace_s: float = TERM_GRACE_S) -> Ending:
@@ -141,7 +145,7 @@ class ProcessTree:
         """Kill and reap all of it, when there is nobody left to tell about it."""
         if self._leader:
             self.end(time.sleep, grace_s=0)
-            self.reap(wait=False)
+        self.reap(wait=False)
 
     def _signal_all(self, signum: int, warned: set[int], ending: Ending) -> Collection[int]:
         """One look at the tree, and one signal to each group (TERM) or process (KILL) in it.

@@ -30,6 +30,8 @@ _RLIMIT_LOCKS = 10
 _TAG_PREFIX, _TAG_BITS = 0x7EC0, 48
 _CHILDREN_CHUNK_BYTES = 65_536
 
+_libc = ctypes.PyDLL(None, use_errno=True)
+
 
 def tag_of(marker: str) -> int:
     """The RLIMIT_LOCKS value that stands for a marker; also found after we are gone."""
@@ -63,24 +65,40 @@ class Subreaper:
         self.inherited_tag: int | None = None
         self.hard_limit = resource.RLIM_INFINITY
         self._children_fd: int | None = None
+        self._runs = 0
 
-    def arm(self) -> None:
-        """Become a subreaper, once. Raises OSError where it cannot be or would be of no use."""
+    def enter(self) -> None:
+        """Be a subreaper while a run goes on; `leave` when it is over.
+
+        Not for longer: every daemon that other code of this process has started by double fork
+        would become our child too, and its end a zombie that nobody here waits for.
+
+        Raises OSError where it cannot be or would be of no use.
+        """
         if signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:
             raise OSError(errno.ECHILD, "this process ignores SIGCHLD and so learns of no end")
+        with self.lock:
+            if not self._runs:
+                self._look_around()
+                _set_child_subreaper(1)
+            self._runs += 1
+
+    def leave(self) -> None:
+        """A run is over."""
+        with self.lock:
+            self._runs -= 1
+            if not self._runs:
+                _set_child_subreaper(0)
+
+    def _look_around(self) -> None:
         if self.pid:
             return
-        with self.lock:
-            libc = ctypes.CDLL(None, use_errno=True)
-            if not self.pid and libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
-                raise OSError(ctypes.get_errno(), "cannot become a child subreaper")
-            pid = os.getpid()
-            self.sid = os.getsid(0)
-            self.inherited_tag = read_tag(pid)
-            self.hard_limit = resource.getrlimit(_RLIMIT_LOCKS)[1]
-            if self._children_fd is None:
-                self._children_fd = _open_children(pid)
-            self.pid = pid
+        pid = os.getpid()
+        self.sid = os.getsid(0)
+        self.inherited_tag = read_tag(pid)
+        self.hard_limit = resource.getrlimit(_RLIMIT_LOCKS)[1]
+        self._children_fd = _open_children(pid)
+        self.pid = pid
 
     def forget(self) -> None:
         """After a fork: the child is no subreaper, and leads nobody."""
@@ -135,6 +153,11 @@ class Subreaper:
             chunks.append(chunk)
             offset += len(chunk)
         return [int(pid) for pid in b"".join(chunks).split()]
+
+
+def _set_child_subreaper(switch: int) -> None:
+    if _libc.prctl(_PR_SET_CHILD_SUBREAPER, switch, 0, 0, 0):
+        raise OSError(ctypes.get_errno(), "cannot become a child subreaper")
 
 
 def _open_children(pid: int) -> int | None:

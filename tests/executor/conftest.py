@@ -29,7 +29,6 @@ def nothing_left(marker: str) -> Iterator[None]:
     """Fails a test that leaves a child of ours or a process with its marker, alive or zombie."""
     before = set(procfs.list_children(os.getpid()))
     descriptors = len(os.listdir("/proc/self/fd"))
-    subreaper.arm()
     yield
     subreaper.reap_orphans()
     assert set(procfs.list_children(os.getpid())) <= before

@@ -42,6 +42,19 @@ def test_orphans_are_reaped_while_a_run_goes_on(
         going_on.join()
 
 
+def test_daemons_of_others_are_adopted_only_while_a_run_goes_on(programs: Programs) -> None:
+    assert run(programs.shell("true")).exit_code == 0
+    starter = programs.shell("sleep 60 >/dev/null & touch $PIDS/$!")
+    os.waitpid(os.posix_spawn("/bin/sh", starter.argv, {**starter.env, "PATH": "/bin"}), 0)
+    (daemon,) = programs.enrolled()
+    try:
+        stat = procfs.read_stat(daemon)
+        assert stat is not None
+        assert stat.ppid != os.getpid()
+    finally:
+        os.kill(daemon, 9)
+
+
 def test_a_tag_outlives_environment_session_and_parent(programs: Programs, marker: str) -> None:
     script = """
         time.sleep(0.2)  # the tag has landed
