@@ -19,7 +19,7 @@ WITHOUT_DATABASE = {
     "spectacular",
     "version",
 }
-AS_OWNER = {("migrate",), ("prepare_database",)}
+AS_OWNER: set[tuple[str, ...]] = {("migrate",), ("prepare_database",)}
 # These change what never changes, which only the tables' owner can.
 AS_OWNER |= {("audit", verb) for verb in ("archive", "partition", "redact")}
 _NO_COMMAND = {"-h", "--help", "--version"}
