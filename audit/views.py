@@ -10,7 +10,6 @@ from django.http import StreamingHttpResponse
 from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
-from rest_framework.response import Response
 
 from audit.filters import AuditFilter, BadQuery, parse_query
 from audit.models import AuditTrace
@@ -19,7 +18,7 @@ from audit.stream import MEDIA_TYPE, lines
 from audit.tail import Followers, follow
 from techno.governance.principal import Scope
 from techno.governance.verdict import APPROVED
-from techno.web.answers import answer
+from techno.web.answers import Answer, answer
 from techno.web.schema import AUDIT_RESPONSES
 from techno.web.view import GovernedView
 
@@ -39,7 +38,7 @@ class AuditView(GovernedView):
         responses=AUDIT_RESPONSES,
         tags=["audit"],
     )
-    def get(self, request: Request) -> Response | StreamingHttpResponse:
+    def get(self, request: Request) -> Answer | StreamingHttpResponse:
         """Parse, read, wrap. The list goes out under two names and is rendered once."""
         try:
             query = parse_query(request.META.get("QUERY_STRING", ""))

@@ -14,14 +14,13 @@ from django.views.decorators.http import require_safe
 from drf_spectacular.utils import extend_schema
 from prometheus_client import CONTENT_TYPE_LATEST
 from rest_framework.request import Request
-from rest_framework.response import Response
 
 from diagnostics.memory import get_memory_stats
 from diagnostics.metrics import current_values, diagnostic_entries, exposition
 from techno.database.errors import StoreError
 from techno.governance.principal import Scope
 from techno.governance.trace import iso_ms
-from techno.web.answers import answer, governed_of
+from techno.web.answers import Answer, answer, governed_of
 from techno.web.schema import MEMORY_RESPONSES, METRICS_RESPONSES
 from techno.web.view import GovernedView
 
@@ -50,7 +49,7 @@ class MemoryView(GovernedView):
         responses=MEMORY_RESPONSES,
         tags=["diagnostics"],
     )
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> Answer:
         """Measure, look up, wrap."""
         figures = get_memory_stats().as_dict()
         data = {**figures, **self._last(governed_of(request).principal.key_prefix)}
@@ -79,7 +78,7 @@ class MetricsView(GovernedView):
         responses=METRICS_RESPONSES,
         tags=["diagnostics"],
     )
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> Answer:
         """Probe, collect, wrap."""
         governed = governed_of(request)
         entries = diagnostic_entries(governed.trace, governed.session_id, governed.principal)

@@ -6,7 +6,6 @@ from typing import Any
 
 from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework.request import Request
-from rest_framework.response import Response
 
 from executor.engine import Result
 from executor.runs import execute
@@ -14,7 +13,7 @@ from executor.serializers import ExecuteRequest
 from techno.gate import Governed
 from techno.governance.principal import Scope
 from techno.governance.trace import iso_ms
-from techno.web.answers import answer, governed_of
+from techno.web.answers import Answer, answer, governed_of
 from techno.web.schema import EXECUTE_RESPONSES
 from techno.web.view import GovernedView
 
@@ -32,7 +31,7 @@ class ExecuteView(GovernedView):
         responses=EXECUTE_RESPONSES,
         tags=["execute"],
     )
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request) -> Answer:
         """Parse, run, wrap."""
         asked = ExecuteRequest(data=request.data)
         asked.is_valid(raise_exception=True)
@@ -48,7 +47,7 @@ class ProcessView(ExecuteView):
     """The older name of execute."""
 
 
-def _answer(request: Request, governed: Governed, verdict: Any, result: Result | None) -> Response:
+def _answer(request: Request, governed: Governed, verdict: Any, result: Result | None) -> Answer:
     """Wrap a run. Its output stands beside the envelope only: long output travels once."""
     if verdict.http_status >= 400:  # no decision about a run, but a refusal to talk about one
         return answer(request, verdict=verdict)

@@ -7,7 +7,6 @@ from typing import Any
 
 import orjson
 from django.http import HttpRequest, HttpResponse
-from rest_framework.response import Response
 
 from techno.gate import Governed
 from techno.governance import envelope
@@ -48,24 +47,29 @@ def body_for(
     return body
 
 
+class Answer(HttpResponse):
+    """An envelope, rendered. Its verdict travels with it, for the audit row.
+
+    Not a response of DRF's: those are rendered late, for a format to be chosen, and there is one.
+    Raises ``TypeError`` for a body that is not JSON.
+    """
+
+    def __init__(self, body: Mapping[str, Any], verdict: Verdict) -> None:
+        super().__init__(orjson.dumps(body), status=verdict.http_status, content_type=JSON)
+        self.verdict = verdict
+        self._has_been_logged = True  # by us, with its cause; Django would log it once more
+
+
 def answer(
     request: Any,
     data: Any = None,
     verdict: Verdict = APPROVED,
     beside: Mapping[str, Any] | None = None,
-) -> Response:
-    """Build a view's answer. The verdict travels with it, for the audit row."""
-    response = Response(
-        body_for(request.governed, request.path, verdict, data, beside), verdict.http_status
-    )
-    response.verdict = verdict
-    response._has_been_logged = True  # by us, with its cause; Django would log it once more
-    return response
+) -> Answer:
+    """Build a view's answer."""
+    return Answer(body_for(request.governed, request.path, verdict, data, beside), verdict)
 
 
-def plain_answer(request: HttpRequest, governed: Governed, verdict: Verdict) -> HttpResponse:
+def plain_answer(request: HttpRequest, governed: Governed, verdict: Verdict) -> Answer:
     """Build an answer without a view: for what failed before or after one."""
-    body = body_for(governed, request.path, verdict)
-    response = HttpResponse(orjson.dumps(body), status=verdict.http_status, content_type=JSON)
-    response.verdict = verdict  # type: ignore[attr-defined]
-    return response
+    return Answer(body_for(governed, request.path, verdict), verdict)

@@ -8,7 +8,6 @@ import structlog
 from django.core.exceptions import PermissionDenied
 from django.http import Http404
 from rest_framework import exceptions
-from rest_framework.response import Response
 
 from audit.recorder import AuditUnavailable
 from techno.database.errors import StoreUnavailable
@@ -16,7 +15,7 @@ from techno.gate import unavailable
 from techno.governance.reason_codes import ReasonCode
 from techno.governance.text import caller_text
 from techno.governance.verdict import Verdict, refuse
-from techno.web.answers import answer
+from techno.web.answers import Answer, answer
 
 log = structlog.get_logger(__name__)
 MESSAGE_LIMIT = 300
@@ -30,7 +29,7 @@ class Refused(Exception):
         self.verdict = verdict
 
 
-def envelope_for(error: Exception, context: Any) -> Response:
+def envelope_for(error: Exception, context: Any) -> Answer:
     """DRF's exception handler: return the envelope that ``error`` stands for. Never raises."""
     request = context["request"]._request
     verdict = verdict_for(error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, ClassVar
 
 from rest_framework.views import APIView
@@ -14,13 +15,16 @@ class GovernedView(APIView):
     """An adapter: it parses, calls its engine, and wraps the result. It decides nothing.
 
     ``action_name`` is what the trace calls the request until the view knows better;
-    ``required_scope`` is what the key must have been issued for.
+    ``required_scope`` is what the key must have been issued for. Parsers, authenticators and
+    permissions keep nothing of a request, so all requests share one of each.
     """
 
     required_scope: ClassVar[Scope]
     action_name: ClassVar[str]
     content_negotiation_class = OneFormat
     http_method_names = ("get", "post")
+    #: DRF would tell with every answer which methods there are; a 405 does, which is enough.
+    default_response_headers: ClassVar[dict[str, str]] = {}
 
     def initialize_request(self, request: Any, *args: Any, **kwargs: Any) -> Any:
         """Name the action before anything can go wrong, so that refusals have it too."""
@@ -32,9 +36,36 @@ class GovernedView(APIView):
         asked._stream = request
         return asked
 
+    def initial(self, request: Any, *args: Any, **kwargs: Any) -> None:
+        """Check who asks, what for and how often; there is one format and one version."""
+        self.perform_authentication(request)
+        self.check_permissions(request)
+        self.check_throttles(request)
+
+    def get_content_negotiator(self) -> Any:
+        """Return the one that all requests share."""
+        return _shared((self.content_negotiation_class,))[0]
+
+    def get_parsers(self) -> list[Any]:
+        """Return those that all requests share."""
+        return _shared(tuple(self.parser_classes))
+
+    def get_authenticators(self) -> list[Any]:
+        """Return those that all requests share."""
+        return _shared(tuple(self.authentication_classes))
+
+    def get_permissions(self) -> list[Any]:
+        """Return those that all requests share."""
+        return _shared(tuple(self.permission_classes))
+
     def perform_content_negotiation(self, request: Any, force: bool = False) -> Any:
         """There is one format."""
         return _RENDERER, _RENDERER.media_type
+
+
+@cache
+def _shared(classes: tuple[type, ...]) -> list[Any]:
+    return [each() for each in classes]
 
 
 _RENDERER = EnvelopeRenderer()
