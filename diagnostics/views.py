@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hmac
 import time
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.conf import settings
@@ -41,7 +40,7 @@ class MemoryView(GovernedView):
 
     required_scope = Scope.DIAGNOSTICS_READ
     action_name = "memory.read"
-    last_run: Callable[[str], Any] | None = None
+    last_run: Callable[[str], Mapping[str, Any]] | None = None
 
     @extend_schema(
         operation_id="memory",
@@ -56,12 +55,12 @@ class MemoryView(GovernedView):
         beside = {"used": figures["used"], "available": figures["available"]}
         return answer(request, data, beside=beside)
 
-    def _last(self, key_prefix: str) -> dict[str, Any]:
+    def _last(self, key_prefix: str) -> Mapping[str, Any]:
         """Return the last execution; a store that is away must not take the figures with it."""
         if self.last_run is None:
             return _NOTHING_RAN
         try:
-            return asdict(self.last_run(key_prefix))
+            return self.last_run(key_prefix)
         except StoreError:
             return _NOTHING_RAN
 

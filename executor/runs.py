@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, TypedDict
 
 from django.conf import settings
 
@@ -138,18 +138,23 @@ def closing_row(execution_id: str, verdict: Verdict, result: engine.Result) -> d
     }
 
 
-@dataclass(frozen=True, slots=True)
-class LastRun:
+class LastRun(TypedDict):
     """The snapshot of a key's newest run; every field is ``None`` when there was none."""
 
-    command: str | None = None
-    output: str | None = None
-    timestamp: str | None = None
-    status: str | None = None
-    execution_id: str | None = None
+    command: str | None
+    output: str | None
+    timestamp: str | None
+    status: str | None
+    execution_id: str | None
 
 
 def last_run(key_prefix: str) -> LastRun:
     """Return the newest run that the key ``key_prefix`` asked for. Raises ``StoreUnavailable``."""
-    row = store().reads.row(statement("last_run"), [key_prefix])
-    return LastRun() if row is None else LastRun(*row)
+    row = store().shared_reads.row(statement("last_run"), key_prefix) or (None,) * 5
+    return {
+        "command": row[0],
+        "output": row[1],
+        "timestamp": row[2],
+        "status": row[3],
+        "execution_id": row[4],
+    }

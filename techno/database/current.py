@@ -31,7 +31,7 @@ def store() -> Store:
     """Return this process's store for the configured database."""
     from django.conf import settings
 
-    name = str(connections["default"].settings_dict["NAME"])
+    name = str(connections.settings["default"]["NAME"])  # what a test run's own database is in too
     found = _stores.get(name)
     if found is None:
         with _lock:

@@ -1,4 +1,4 @@
-"""This process's doors to PostgreSQL: one for durable writes, one for short reads."""
+"""This process's doors to PostgreSQL: for durable writes, for reads, and for shared reads."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from techno.database.circuit import Circuit
 from techno.database.connection import DeadlineConnection, connect
 from techno.database.group_commit import GroupCommit
 from techno.database.reads import Reads
+from techno.database.shared_reads import SharedReads
 
-#: A writer waits behind one batch ahead of it and its own, each of which has the deadline.
+#: Who waits has one batch ahead of its own, and each of the two has the deadline.
 BATCHES_WAITED_FOR = 2
 
 
@@ -31,6 +32,7 @@ class Store:
         self.reads = Reads(
             {**parameters, "application_name": "techno-reads"}, self.circuit, deadline_s=deadline_s
         )
+        self.shared_reads = SharedReads(self.reads.row, wait_s=deadline_s * BATCHES_WAITED_FOR)
 
     def _connect(self, name: str) -> DeadlineConnection:
         return connect(self._parameters, deadline_s=self._deadline_s, name=name)
