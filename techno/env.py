@@ -11,6 +11,7 @@ import os
 import secrets
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
@@ -143,7 +144,7 @@ def database() -> dict[str, Any]:
         "NAME": parsed.get("NAME", ""),
         "USER": parsed.get("USER", ""),
         "PASSWORD": parsed.get("PASSWORD", ""),
-        "HOST": parsed.get("HOST", ""),
+        "HOST": unquote(str(parsed.get("HOST", ""))),  # a socket's directory comes as %2F…
         "PORT": str(parsed.get("PORT", "")),
         "OPTIONS": dict(parsed.get("OPTIONS", {})),
     }

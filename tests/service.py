@@ -15,11 +15,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import quote
 
 import httpx
 import psycopg
 
-from techno.embedded import OWNER_ROLE, EmbeddedPostgres
+from techno.embedded import APP_ROLE, OWNER_ROLE, EmbeddedPostgres
 from techno.embedded.family import find_family
 from techno.embedded.layout import Layout
 from techno.launch import launch_command
@@ -29,6 +30,7 @@ from techno.processes import (
     is_alive,
     process_table,
     read_arguments,
+    read_environment_variable,
     wait_until,
     wait_until_ended,
 )
@@ -48,14 +50,32 @@ class Service:
     context manager: at the end it is stopped, and must leave nothing running.
     """
 
-    def __init__(self, directory: Path, *, embedded: bool, **environ: str) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        embedded: bool,
+        postgres: EmbeddedPostgres | None = None,
+        **environ: str,
+    ) -> None:
         self.directory = directory
         self.var_dir = directory / "var"
         self.database = ""
         self.host = "127.0.0.1"
         self.port = 0
         self._given = environ
-        if embedded or not isolation.EXTERNAL_URL:
+        self._postgres = postgres or EmbeddedPostgres(self.var_dir)
+        if postgres is not None:
+            for variable, role in (
+                ("DATABASE_URL", APP_ROLE),
+                ("TECHNO_MIGRATION_DATABASE_URL", OWNER_ROLE),
+            ):
+                given = postgres.connection(role)
+                socket_directory = quote(str(given["host"]), safe="")
+                self._given[variable] = (
+                    f"postgres://{role}@{socket_directory}:{given['port']}/{given['dbname']}"
+                )
+        elif embedded or not isolation.EXTERNAL_URL:
             databases.copy_embedded(self.var_dir)
         else:
             self.database = f"{isolation.OWN_DATABASE}_{directory.name.replace('-', '_')}"
@@ -107,6 +127,24 @@ class Service:
             databases.drop_external(self.database)
         assert self.process.returncode == 0, self.output
         assert wait_until_ended(family, 5.0), "processes are left"
+
+    def kill(self) -> None:
+        """End all its processes at once, with no time for anything, its commands left alone."""
+        family = [self.process.pid, *(row.pid for row in self._services())]
+        for number in (signal.SIGSTOP, signal.SIGKILL):
+            for pid in family:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, number)
+        self.process.wait(STOP_LIMIT_S)
+
+    def _services(self) -> list[Process]:
+        """Its own processes below the supervisor: web server and database, but no command."""
+        table = process_table()
+        return [
+            row
+            for row in descendants(self.process.pid, table)
+            if read_environment_variable(row.pid, "TECHNO_EXECUTION_ID") is None
+        ]
 
     def __enter__(self) -> Self:
         return self
@@ -190,7 +228,7 @@ class Service:
         if self.database:
             url = isolation.with_database(isolation.EXTERNAL_OWNER_URL, self.database)
             return psycopg.connect(url, autocommit=True)
-        parameters: dict[str, Any] = EmbeddedPostgres(self.var_dir).connection(role)
+        parameters: dict[str, Any] = self._postgres.connection(role)
         return psycopg.connect(**parameters, autocommit=True)
 
     def sql(self, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
@@ -212,14 +250,21 @@ class Services:
     def __init__(self) -> None:
         self._started: list[Service] = []
 
-    def __call__(self, *, embedded: bool = False, **environ: str) -> Service:
+    def __call__(
+        self,
+        *,
+        embedded: bool = False,
+        postgres: EmbeddedPostgres | None = None,
+        **environ: str,
+    ) -> Service:
         """Start a service with these variables besides; use it as a context manager.
 
-        ``embedded`` asks for an embedded database even where ``DATABASE_URL`` is set.
+        ``embedded`` asks for an embedded database even where ``DATABASE_URL`` is set;
+        ``postgres`` is a running server that the service shall use and not look after.
         """
         directory = isolation.OWN_DIRECTORY / f"s{len(self._started)}-{secrets.token_hex(2)}"
         directory.mkdir(mode=0o711)
-        service = Service(directory, embedded=embedded, **environ)
+        service = Service(directory, embedded=embedded, postgres=postgres, **environ)
         self._started.append(service)
         return service
 
