@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 
 import pytest
 
@@ -27,7 +28,7 @@ def test_a_rollback_is_refused_and_then_decided(start_service: Services) -> None
         service.stop()
         data = service.var_dir / "postgres"
         copy = service.directory / "copy"
-        shutil.copytree(data, copy, symlinks=True)
+        subprocess.run(["cp", "-a", str(data), str(copy)], check=True)  # owners included
 
         service.start()
         with service.client() as client:
