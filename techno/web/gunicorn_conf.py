@@ -53,7 +53,7 @@ def post_fork(_server: Any, worker: Any) -> None:
 def child_exit(_server: Any, worker: Any) -> None:
     """Close the dead worker's metrics, and tell the supervisor, who looks after its commands."""
     if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
-        multiprocess.mark_process_dead(worker.pid)
+        multiprocess.mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
     # Should the supervisor be gone, our parent is somebody else, whom the signal might kill.
     if os.environ.get(SUPERVISOR_VARIABLE) == str(os.getppid()):
         os.kill(os.getppid(), WORKER_LOST)
