@@ -77,15 +77,22 @@ def outage(start_service: Services, postgres: tuple[EmbeddedPostgres, Path]) -> 
 def outage_without_journal(
     start_service: Services, postgres: tuple[EmbeddedPostgres, Path]
 ) -> Iterator[Outage]:
-    """A service that cannot keep a journal either: its place is taken by a file."""
+    """A service that cannot keep a journal either: a file has taken its place."""
     with start_service(postgres=postgres[0], TECHNO_API_KEY=KEY) as service:
-        service.stop()
         journal = service.var_dir / "journal"
         if journal.exists():
             journal.rename(service.var_dir / "journal.moved")
         journal.write_text("not a directory")
-        service.start()
         yield Outage(service, *postgres)
+
+
+def test_a_start_without_a_place_for_the_journal_is_refused_in_one_sentence(
+    outage_without_journal: Outage,
+) -> None:
+    done = outage_without_journal.service.manage("runs", "reap", check=False)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert done.stderr.startswith("CommandError: Lost runs cannot be closed: ")
 
 
 def timed(call: httpx.Client, method: str, path: str, **more: object) -> httpx.Response:

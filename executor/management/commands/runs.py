@@ -6,6 +6,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from audit.recorder import AuditUnavailable
+from audit.spill import JournalUnavailable
 from executor.reaping import reap_lost_runs
 from techno.database.errors import StoreError
 
@@ -22,11 +24,11 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Reap, and say what was found. Raises ``CommandError`` when the database is away."""
+        """Reap, and say what was found. Raises ``CommandError`` when nothing can be recorded."""
         try:
             reaped = reap_lost_runs()
-        except StoreError as error:
-            raise CommandError(f"The runs cannot be read: {error}") from error
+        except (StoreError, AuditUnavailable, JournalUnavailable) as error:
+            raise CommandError(f"Lost runs cannot be closed: {error}") from error
         for run in reaped:
             self.stdout.write(
                 f"{run.execution_id}: closed as E9_interrupted, "
