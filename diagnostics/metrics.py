@@ -36,7 +36,7 @@ def registry() -> CollectorRegistry:
     if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
         return REGISTRY
     joined = CollectorRegistry()
-    multiprocess.MultiProcessCollector(joined)
+    multiprocess.MultiProcessCollector(joined)  # type: ignore[no-untyped-call]
     return joined
 
 

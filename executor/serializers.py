@@ -73,7 +73,8 @@ class ExecuteRequest(serializers.Serializer[Any]):
                     raise serializers.ValidationError({str(name)[:64]: "is not a known field."})
             if not isinstance(data.get("command", ""), str):
                 raise serializers.ValidationError({"command": COMMAND_RULE})
-        return super().to_internal_value(data)
+        checked: dict[str, Any] = super().to_internal_value(data)
+        return checked
 
     def validate_params(self, value: dict[str, Any]) -> dict[str, Any]:
         """Return the parameters. Raises ``ValidationError``: no action declares any yet."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.contrib import admin
-from django.urls import include, path
+from django.urls import URLPattern, URLResolver, include, path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularRedocView, SpectacularSwaggerView
 
@@ -12,7 +12,7 @@ from diagnostics.views import MemoryView, MetricsView, health, prometheus
 from executor.runs import last_run
 from executor.views import ProcessView
 
-api = [
+api: list[URLPattern | URLResolver] = [
     path("", include("executor.urls")),
     path("", include("audit.urls")),
     path("memory", MemoryView.as_view(last_run=staticmethod(last_run)), name="memory"),

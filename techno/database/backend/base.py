@@ -10,6 +10,7 @@ from typing import Any
 from django.conf import settings
 from django.db.backends.postgresql import base
 from django.utils.asyncio import async_unsafe
+from psycopg import IsolationLevel
 
 from techno.database.connection import CONNECT_TIMEOUT_S, DeadlineConnection
 
@@ -22,8 +23,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
         """Open a connection. Raises ``OperationalError`` within the connection timeout."""
         parameters = {"connect_timeout": CONNECT_TIMEOUT_S, **conn_params}
         isolation = self.settings_dict["OPTIONS"].get("isolation_level")
-        self.isolation_level = base.IsolationLevel(
-            isolation if isolation is not None else base.IsolationLevel.READ_COMMITTED
+        self.isolation_level = IsolationLevel(
+            isolation if isolation is not None else IsolationLevel.READ_COMMITTED
         )
         parameters.pop("isolation_level", None)
         parameters.pop("pool", None)
