@@ -26,7 +26,7 @@ class PortalOnly:
         """Pass a governed request straight on."""
         if hasattr(request, "governed"):
             return self.get_response(request)  # type: ignore[attr-defined]
-        return super().__call__(request)  # type: ignore[misc]
+        return super().__call__(request)
 
 
 class SecurityMiddleware(PortalOnly, _Security):
