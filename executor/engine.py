@@ -28,7 +28,6 @@ OUTPUT_LIMIT_BYTES = 1_048_576
 TIMEOUT_S = 15.0
 LINGER_S = 0.1
 DRAIN_S = 0.2
-_EARLY_LOOK_S = 0.02
 _CANCEL_LOOK_S = 0.05
 _ORPHAN_LOOK_S = 1.0
 _NAMED_PROCESSES = 20
@@ -119,7 +118,7 @@ def run(
         return _not_started(Outcome.SPAWN_FAILED, clock, str(error))
     streams = Streams(child, command.output_limit_bytes, on_output)
     try:
-        outcome = _watch(tree, streams, clock, cancelled)
+        outcome = _watch(streams, clock, cancelled)
         ending = _finish(outcome, tree, streams, clock)
         status = tree.reap(wait=child.pid not in ending.survivors)
     except BaseException:
@@ -169,17 +168,17 @@ def _start(command: Command, marker: str) -> tuple[spawn.Child, ProcessTree]:
     tree = ProcessTree(marker)
     try:
         environment = spawn.minimal_environment(command.env, marker)
-        return spawn.start(command.argv, environment, command.cwd, tree.lead_by), tree
+        with subreaper.birth():
+            child = spawn.start(command.argv, environment, command.cwd, tree.lead_by)
     except BaseException:
         tree.abandon()
         raise
+    return child, tree
 
 
-def _watch(
-    tree: ProcessTree, streams: Streams, clock: _Clock, cancelled: threading.Event | None
-) -> Outcome:
+def _watch(streams: Streams, clock: _Clock, cancelled: threading.Event | None) -> Outcome:
     """Read until the leader has ended by itself or has to be ended."""
-    look_s = _EARLY_LOOK_S
+    look_s = _ORPHAN_LOOK_S if cancelled is None else _CANCEL_LOOK_S
     reap_at = clock.began_at + _ORPHAN_LOOK_S
     while True:
         streams.wait(min(clock.left_s(), look_s))
@@ -190,9 +189,6 @@ def _watch(
         now = time.monotonic()
         if now >= clock.ends_at:
             return Outcome.TIMED_OUT
-        if look_s == _EARLY_LOOK_S:
-            tree.tag_the_early()
-            look_s = _ORPHAN_LOOK_S if cancelled is None else _CANCEL_LOOK_S
         if now >= reap_at:
             subreaper.reap_orphans()
             reap_at = now + _ORPHAN_LOOK_S

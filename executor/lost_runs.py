@@ -40,14 +40,16 @@ def end_marked(marker: str) -> tuple[int, ...]:
 def _find_marked(marker: str) -> dict[int, procfs.Stat]:
     """The living processes with the marker and those below them, never ourselves."""
     subreaper.reap_orphans()
-    entry = f"{EXECUTION_ID_VARIABLE}={marker}".encode("utf-8", "surrogatepass")
     tag = tag_of(marker)
     stats = {stat.pid: stat for stat in map(procfs.read_stat, procfs.list_pids()) if stat}
     children: dict[int, list[int]] = {}
     for stat in stats.values():
         children.setdefault(stat.ppid, []).append(stat.pid)
     waiting = [
-        pid for pid in stats if read_tag(pid) == tag or procfs.has_environment_entry(pid, entry)
+        pid
+        for pid in stats
+        if read_tag(pid) == tag
+        or procfs.read_environment_value(pid, EXECUTION_ID_VARIABLE) == marker
     ]
     found: dict[int, procfs.Stat] = {}
     while waiting:

@@ -6,21 +6,24 @@ leader's subtree and the subtrees of some of our own children, the *orphans*. Th
 that a run has left nothing behind which costs one read of /proc/<us>/task/<main>/children, where
 the kernel puts orphans: no orphan of the run there, no process of the run anywhere.
 
-Whose orphan it is, is told by positive evidence only, in this order: its session is the leader's;
-it carries the run's tag (see `executor.subreaper`); TECHNO_EXECUTION_ID stands in its
-environment; it was seen below the leader before. A child that other code of this process started
-shows none of these and is never signalled here.
+Whose orphan it is, is told by positive evidence only (see `executor.subreaper`): its session is
+the leader's; it carries the run's tag; TECHNO_EXECUTION_ID stands in its environment; it was seen
+below the leader before; it carries the mark of a run and is younger than this run only. A child
+that other code of this process started shows none of these and is never signalled here.
 
-What can still get away: a process that leaves the session, and loses its parent, and drops the
-variable, and has another RLIMIT_LOCKS (on purpose, or by doing all of the former in the moment
-before the tag lands); a program that runs as another user whom we may not signal (reported as
-survivor); one started on request by somebody else's daemon (at, systemd-run, a container engine),
-which never was a child of the run. A control group ends the first two as well.
+What can still get away:
+
+- of several concurrent runs, a process that leaves the session, loses its parent and drops the
+  variable, all in the moment before the tag lands, or on purpose and then changes RLIMIT_LOCKS:
+  not for good, but until all runs have ended that are older than it;
+- for good, one that on purpose hides all evidence (it takes prctl, setrlimit, setsid, a double fork
+  and a cleared environment), or that as another user may not be signalled (reported as survivor),
+  or that somebody else's daemon starts on request (at, systemd-run, a container engine) and that
+  thus never was a child of the run. A control group ends the first two as well.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import time
@@ -29,11 +32,7 @@ from dataclasses import dataclass, field
 
 from executor import procfs
 from executor.ending import KILL_WAIT_S, TERM_GRACE_S, looks, signal_groups, signal_process
-from executor.spawn import EXECUTION_ID_VARIABLE
-from executor.subreaper import reap, subreaper, tag_of
-
-_EXEC_WAIT_S = 0.005
-_EARLY_LOOKS = 3
+from executor.subreaper import Claim, Leader, boot_ticks, reap, subreaper, tag_of
 
 
 @dataclass(slots=True)
@@ -53,53 +52,29 @@ class ProcessTree:
 
         Raises OSError where runs cannot be watched.
         """
-        self._leader = 0
-        self._is_reaped = False
+        self._began_ticks = boot_ticks()
         self._tag = tag_of(marker)
-        self._entry = f"{EXECUTION_ID_VARIABLE}={marker}".encode()
+        self._leader: Leader | None = None
+        self._is_reaped = False
         self._seen: dict[int, procfs.Stat] = {}
         subreaper.enter()
 
     def lead_by(self, pid: int) -> None:
         """Take charge of a child of ours in the moment of its start."""
-        self._leader = pid
-        subreaper.leaders[pid] = self
-        subreaper.set_tag(pid, self._tag)
-
-    def tag_the_early(self) -> None:
-        """Tag what the leader started before its own tag had landed.
-
-        To be called once, for a leader that has not ended at once: what is tagged while it lives
-        can be told later as a zombie, or when it has dropped its environment.
-        """
-        for _ in range(_EARLY_LOOKS):
-            if subreaper.inherited_tag is not None or not self._tag_untagged():
-                return
-
-    def _tag_untagged(self) -> bool:
-        """The children first: one that is orphaned meanwhile is found among the orphans."""
-        has_found = self._tag_all(procfs.list_children(self._leader))
-        with subreaper.lock:
-            orphans = self._own_orphans()
-        return self._tag_all(orphans) or has_found
-
-    def _tag_all(self, pids: list[int]) -> bool:
-        has_found = False
-        while pids:
-            pid = pids.pop()
-            if subreaper.own_tag(pid) != self._tag:
-                has_found = True
-                subreaper.set_tag(pid, self._tag)
-                pids += procfs.list_children(pid)
-        return has_found
+        self._leader = Leader(pid, self._tag, self._began_ticks)
+        subreaper.register(self._leader)
 
     def has_left_behind(self) -> bool:
-        """Whether processes remain although the leader has ended. Exact, and cheap when not."""
+        """Whether processes remain, or may remain, although the leader has ended.
+
+        False is a proof. Asking costs next to nothing when this process has no orphans.
+        """
         with subreaper.lock:
-            orphans = self._own_orphans()
-            for pid in orphans:
-                reap(pid)
-        return bool(orphans)
+            claims = {pid: self._judge(pid) for pid in subreaper.orphans()}
+            for pid, claim in claims.items():
+                if claim is not Claim.NO:
+                    reap(pid)
+        return not all(claim is Claim.NO for claim in claims.values())
 
     def reap(self, *, wait: bool = True) -> int | None:
         """Reap the leader and take it off the books.
@@ -111,15 +86,21 @@ class ProcessTree:
         with subreaper.lock:
             if self._is_reaped:
                 return None
-            if self._leader:
-                with contextlib.suppress(ChildProcessError):
-                    pid, status = os.waitpid(self._leader, 0 if wait else os.WNOHANG)
             self._is_reaped = True
-            # Its number may already lead another run, started by another thread.
-            if subreaper.leaders.get(self._leader) is self:
-                del subreaper.leaders[self._leader]
+            if self._leader is not None:
+                pid, status = self._wait_for(self._leader, 0 if wait else os.WNOHANG)
         subreaper.leave()
         return status if pid else None
+
+    def _wait_for(self, leader: Leader, options: int) -> tuple[int, int]:
+        try:
+            return os.waitpid(leader.pid, options)
+        except ChildProcessError:
+            return 0, 0
+        finally:
+            # Its number may already lead another run, started by another thread.
+            if subreaper.leaders.get(leader.pid) is leader:
+                del subreaper.leaders[leader.pid]
 
     def end(self, pause: Callable[[float], None], *, grace_s: float = TERM_GRACE_S) -> Ending:
         """End all of it: TERM, at most `grace_s`, KILL, at most KILL_WAIT_S, and verify.
@@ -143,7 +124,7 @@ class ProcessTree:
 
     def abandon(self) -> None:
         """Kill and reap all of it, when there is nobody left to tell about it."""
-        if self._leader:
+        if self._leader is not None:
             self.end(time.sleep, grace_s=0)
         self.reap(wait=False)
 
@@ -164,7 +145,7 @@ class ProcessTree:
             roots = self._roots()
             reached = warned | signal_groups(roots, signum, warned)
             for pid in roots:
-                if pid != self._leader:
+                if pid not in subreaper.leaders:
                     reap(pid)
         for stat in below.values():
             if stat.pgid not in reached:
@@ -201,40 +182,16 @@ class ProcessTree:
         the leader is asked before the orphans are read, and a dead one counts until a later look
         has read what its end handed over.
         """
-        has_leader = not self._is_reaped and not _has_ended(self._leader)
-        orphans = self._own_orphans()
-        return [self._leader, *orphans] if has_leader else orphans
+        leaders = []
+        if self._leader is not None and not self._is_reaped and not _has_ended(self._leader.pid):
+            leaders.append(self._leader.pid)
+        return leaders + [pid for pid in subreaper.orphans() if self._judge(pid) is Claim.YES]
 
-    def _own_orphans(self) -> list[int]:
-        return [pid for pid in subreaper.orphans() if self._owns(pid)]
-
-    def _owns(self, orphan: int) -> bool:
-        try:
-            sid = os.getsid(orphan)
-        except OSError:
-            return False
-        if sid in (self._leader, subreaper.sid):
-            return sid == self._leader
-        tag = subreaper.own_tag(orphan)
-        if tag is not None:
-            return tag == self._tag
-        if orphan in self._seen:
-            return procfs.is_same(self._seen[orphan], procfs.read_stat(orphan))
-        return self._has_marker(orphan)
-
-    def _has_marker(self, orphan: int) -> bool:
-        """Looks again at a young process without environment: it may be in the midst of exec."""
-        for _ in looks(_EXEC_WAIT_S, time.sleep):
-            answer = procfs.has_environment_entry(orphan, self._entry)
-            if answer is not None or not self._may_be_in_exec(orphan):
-                break
-        return bool(answer)
-
-    def _may_be_in_exec(self, orphan: int) -> bool:
-        leader, stat = procfs.read_stat(self._leader), procfs.read_stat(orphan)
-        if leader is None or stat is None or stat.is_dead:
-            return False
-        return stat.start_ticks >= leader.start_ticks
+    def _judge(self, orphan: int) -> Claim:
+        known = self._seen.get(orphan)
+        if known is not None and procfs.is_same(known, procfs.read_stat(orphan)):
+            return Claim.YES
+        return Claim.NO if self._leader is None else subreaper.judge(orphan, self._leader)
 
 
 def _has_ended(leader: int) -> bool:

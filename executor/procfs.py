@@ -23,6 +23,7 @@ class Stat:
     state: str
     ppid: int
     pgid: int
+    flags: int
     threads: int
     start_ticks: int
 
@@ -49,6 +50,7 @@ def read_stat(pid: int) -> Stat | None:
         state=fields[0].decode("ascii"),
         ppid=int(fields[1]),
         pgid=int(fields[2]),
+        flags=int(fields[6]),
         threads=int(fields[17]),
         start_ticks=int(fields[19]),
     )
@@ -82,15 +84,18 @@ def scan_children(pid: int) -> list[int]:
     return [stat.pid for stat in stats if stat is not None and stat.ppid == pid]
 
 
-def has_environment_entry(pid: int, entry: bytes) -> bool | None:
-    """Whether a process was started with exactly this `NAME=value` in its environment.
+def read_environment_value(pid: int, name: str) -> str | None:
+    """A variable of the environment that a process was started with.
 
-    None when there is nothing to see: it has no environment, or not at this moment (within exec),
-    or it may not be read (that takes the same user and a program that is not set-user-ID, or
-    CAP_SYS_PTRACE).
+    None when it is not there, or the environment is not to be seen: the process is dead or in the
+    midst of exec, or it may not be read (that takes the same user and a program that is not
+    set-user-ID, or CAP_SYS_PTRACE).
     """
-    environment = _read(f"/proc/{pid}/environ")
-    return entry in environment.split(b"\0") if environment else None
+    start = name.encode() + b"="
+    for entry in _read(f"/proc/{pid}/environ").split(b"\0"):
+        if entry.startswith(start):
+            return entry[len(start) :].decode("utf-8", "surrogateescape")
+    return None
 
 
 def _read(path: str) -> bytes:

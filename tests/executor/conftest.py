@@ -32,8 +32,11 @@ def nothing_left(marker: str) -> Iterator[None]:
     yield
     subreaper.reap_orphans()
     assert set(procfs.list_children(os.getpid())) <= before
-    entry = f"{EXECUTION_ID_VARIABLE}={marker}".encode()
-    assert [pid for pid in procfs.list_pids() if procfs.has_environment_entry(pid, entry)] == []
+    assert not [
+        pid
+        for pid in procfs.list_pids()
+        if procfs.read_environment_value(pid, EXECUTION_ID_VARIABLE) == marker
+    ]
     assert not subreaper.leaders
     assert len(os.listdir("/proc/self/fd")) <= descriptors + 1  # subreaper's own, once
 

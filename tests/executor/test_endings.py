@@ -7,10 +7,11 @@ import shutil
 import signal
 import tempfile
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from executor import engine
+from executor import engine, procfs
 from executor.engine import Command, Outcome, Result, run
 from tests.executor.processes import Programs, is_alive
 
@@ -63,7 +64,6 @@ STUBBORN_FIFTY = """
 # One process after the other, each in a session of its own and gone within a moment.
 HOPPING_PROCESS = """
     enrol()
-    time.sleep(0.2)  # the tag has landed
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     until = time.monotonic() + 20
     while time.monotonic() < until:
@@ -150,6 +150,28 @@ def test_a_daemon_ends_when_other_runs_go_on(programs: Programs) -> None:
     with_orphan.join()
     other.join()
     assert (results[0].exit_code, results[0].detail) == (4, "")
+
+
+@pytest.mark.slow
+def test_sixteen_threads_and_daemons_from_the_first_moment(programs: Programs) -> None:
+    """Under such load the tag often lands late. Once all runs are over nothing is left."""
+    scripts = (
+        "env -i /usr/bin/setsid -f /bin/sleep 60",
+        "env -i /usr/bin/setsid -f /bin/sleep 60 >/dev/null 2>&1; sleep 0.1",
+        "setsid -f sleep 60 & exit 3",
+        "setsid -f true",
+        "trap '' TERM; setsid -f sh -c 'while :; do sleep 60; done'; sleep 60",
+        "true",
+    )
+    commands = [
+        Command(("/bin/sh", "-c", scripts[number % len(scripts)]), timeout_s=0.3)
+        for number in range(240)
+    ]
+    with ThreadPoolExecutor(16) as pool:
+        results = list(pool.map(run, commands))
+    assert {result.survivors for result in results} == {()}
+    left = [procfs.read_stat(pid) for pid in procfs.list_children(os.getpid())]
+    assert [stat for stat in left if stat is not None and not stat.is_dead] == []
 
 
 def test_what_stays_behind_ends_and_cannot_hang_the_reader(programs: Programs) -> None:
