@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
-from django.db import connection
+from django.db import DatabaseError, connection
 from django.db.migrations.loader import MigrationLoader
 
 # Any constant: two services that start together on one database migrate one after the other.
@@ -32,7 +32,17 @@ class Command(BaseCommand):
                 f"The database was made by a newer release (it knows {', '.join(unknown)}): run "
                 "that release, or restore the backup that was made before it."
             )
-        call_command("migrate", interactive=False, verbosity=options["verbosity"])
+        try:
+            call_command("migrate", interactive=False, verbosity=options["verbosity"])
+        except DatabaseError as error:
+            raise CommandError(f"The database cannot be migrated: {told(error)}") from error
+
+
+def told(error: DatabaseError) -> str:
+    """Return what the server said, with its hint, or the driver's own words."""
+    diagnosis = getattr(error.__cause__, "diag", None)
+    said = (diagnosis.message_primary, diagnosis.message_hint) if diagnosis is not None else ()
+    return ". ".join(text for text in said if text) or str(error).strip()
 
 
 def unknown_migrations() -> list[str]:
