@@ -32,7 +32,7 @@ SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p')
   AND pg_has_role(current_user, c.relowner, 'USAGE')
 """
-_FUNCTIONS = ("audit_make_partitions_v1(integer)",)
+_FUNCTIONS = ("audit_make_partitions_v1(integer, integer)",)
 
 
 def grant_running_role(cursor: Any, role: str) -> bool:
