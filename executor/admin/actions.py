@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
@@ -17,6 +18,7 @@ from executor.models import Action
 from techno.portal import fragments
 from techno.portal.model_admin import PortalModelAdmin
 from techno.portal.references import Kind, offer
+from techno.portal.visible_text import make_line
 
 OWN_SOURCE = "portal"
 _PROGRAM_LENGTH_SHOWN = 200
@@ -37,6 +39,10 @@ class ActionForm(forms.ModelForm):  # type: ignore[type-arg]
         model = Action
         fields = ("name", *_FROM_FILE, "enabled")
         widgets = {"description": forms.TextInput, "name": forms.TextInput}
+
+    def clean_environment(self) -> Any:
+        """Return no variables for an empty field; JSON would call that null."""
+        return self.cleaned_data["environment"] or {}
 
 
 @admin.register(Action)
@@ -82,7 +88,7 @@ class ActionAdmin(PortalModelAdmin):
     def what(self, action: Action) -> SafeString:
         """The description, and the beginning of what runs, as one would type it."""
         program = fragments.code(shlex.join(action.argv), most=_PROGRAM_LENGTH_SHOWN)
-        return fragments.lines(action.description, program)
+        return fragments.lines(make_line(action.description), program)
 
     @admin.display(description=_("time limit"), ordering="timeout_s")
     def limit(self, action: Action) -> str:

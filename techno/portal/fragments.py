@@ -94,6 +94,7 @@ def copyable(value: object, what: str = "", *, url: str = "", tail: int = 0) -> 
     """Return an identifier with its copy button, as a link where ``url`` is given.
 
     ``tail`` shows only so many last characters; the whole is copied and stands in the title.
+    A text with anything hidden in it gets no button: nobody sees what they would paste.
     """
     text = "" if value is None else str(value)
     if not text:
@@ -103,6 +104,8 @@ def copyable(value: object, what: str = "", *, url: str = "", tail: int = 0) -> 
     code = format_html('<code title="{}">{}</code>', shown, short)
     if url:
         code = format_html('<a href="{}">{}</a>', url, code)
+    if shown != text:
+        return code
     label = what or gettext("Copy %(text)s") % {"text": shown}
     return format_html('<span class="copyable">{}{}</span>', code, copy_button(text, label))
 

@@ -55,7 +55,7 @@ class StateFilter(admin.SimpleListFilter):
 class ApiKeyAdmin(PortalModelAdmin):
     """API keys. What a key may do never changes: another key is issued for that."""
 
-    list_display = ("label", "public_prefix", "state", "scope_list", "owner", "expires", "used")
+    list_display = ("name", "public_prefix", "state", "scope_list", "answerable", "expires", "used")
     list_filter = (StateFilter,)
     search_fields = ("label", "prefix", "owner")
     ordering = ("-created_at",)
@@ -83,6 +83,16 @@ class ApiKeyAdmin(PortalModelAdmin):
         return ("scope_list", "action_list", *_LIFE)
 
     # -- what is shown -----------------------------------------------------------------------
+
+    @admin.display(description=_("label"), ordering="label")
+    def name(self, key: ApiKey) -> str | SafeString:
+        """What the key is for."""
+        return fragments.text_or_nothing(key.label)
+
+    @admin.display(description=_("owner"), ordering="owner")
+    def answerable(self, key: ApiKey) -> str | SafeString:
+        """Who answers for the key's use."""
+        return fragments.text_or_nothing(key.owner)
 
     @admin.display(description=_("prefix"), ordering="prefix")
     def public_prefix(self, key: ApiKey) -> SafeString:

@@ -10,7 +10,7 @@ from django.utils.translation import gettext
 
 from techno.governance.reason_codes import ReasonCode
 from techno.portal import fragments
-from techno.portal.visible_text import make_visible
+from techno.portal.visible_text import make_line, make_visible
 
 register = template.Library()
 
@@ -20,6 +20,7 @@ register.filter("badge", fragments.badge)
 register.filter("codes", fragments.code_list)
 register.filter("free_text", fragments.text_or_nothing)
 register.filter("plain", fragments.plain)
+register.filter("line", make_line)
 register.simple_tag(fragments.copyable, name="copyable")
 register.simple_tag(fragments.copy_button, name="copy_button")
 
