@@ -43,10 +43,19 @@ class BadActionFile(Exception):
 
 def find_action(name: str) -> RegisteredAction | None:
     """Return the action called ``name`` as it is now. Raises ``StoreUnavailable``."""
-    row = store().reads.row(_FIND_SQL, [name])
+    row = store().shared_reads.row(_FIND_SQL, name)
     if row is None:
         return None
-    return RegisteredAction(row[0], tuple(row[1]), *row[2:])
+    name, argv, timeout_s, output_limit_bytes, environment, working_directory, enabled = row
+    return RegisteredAction(
+        name,
+        tuple(argv),
+        timeout_s,
+        output_limit_bytes,
+        dict(environment),  # the row may be shared with another run
+        working_directory,
+        enabled,
+    )
 
 
 @dataclass(frozen=True, slots=True)
