@@ -282,11 +282,9 @@ def verify(path: str, vkeys: Sequence[str] = (), kept: str | None = None) -> dic
         with zipfile.ZipFile(path) as archive:
             bundle = Bundle(archive)
             keys = [parse_key(vkey) for vkey in vkeys or bundle.read("keys.txt").split()]
-            own = parse_checkpoints(bundle.read("checkpoints.txt"))
-            checkpoints = [
-                *(parse_checkpoints(Path(kept).read_text("utf-8")) if kept else []),
-                *own,
-            ]
+            checkpoints = parse_checkpoints(bundle.read("checkpoints.txt"))
+            if kept:  # before the bundle's own of the same size, so that the last is the bundle's
+                checkpoints = parse_checkpoints(Path(kept).read_text("utf-8")) + checkpoints
             checkpoints.sort(key=lambda checkpoint: checkpoint.size)
             findings = check_signatures(bundle, checkpoints, keys)
             check_rows(bundle, {(c.size, c.root) for c in checkpoints}, findings)
@@ -418,6 +416,13 @@ def diagnosis(bundle: Bundle, signed: set[tuple[int, bytes]], sizes: set[int]) -
 # ---- Command line --------------------------------------------------------------------------------
 
 
+def say(what: str, text: object) -> None:
+    """Print a line in which no character of the bundle can play with the terminal."""
+    shown = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in str(text))
+    encoding = sys.stdout.encoding or "ascii"
+    print(f"{what:12} {shown}".encode(encoding, "backslashreplace").decode(encoding))
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Verify an audit bundle of Techno OS.")
     parser.add_argument("bundle", metavar="BUNDLE")
@@ -427,15 +432,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         findings = verify(options.bundle, options.vkey, options.kept)
     except Damage as damage:
-        print(f"DAMAGED      {damage}")
+        say("DAMAGED", damage)
         return 1
     except Unreadable as error:
-        print(f"UNREADABLE   {error}")
+        say("UNREADABLE", error)
         return 2
     cautions = findings.pop("cautions")
-    print("OK           every row of these leaves is as it was signed, and none is missing")
-    print(*(f"{name:12} {text}" for name, text in findings.items()), sep="\n")
-    print(*(f"CAUTION      {text}" for text in cautions), sep="\n")
+    say("OK", "every row of these leaves is as it was signed, and none is missing")
+    for name, finding in findings.items():
+        say(name, finding)
+    for caution in cautions:
+        say("CAUTION", caution)
     return 0
 
 

@@ -214,7 +214,8 @@ def test_kept_checkpoints_are_held_against_the_bundle(
     def kept(content: bytes) -> str:
         return write_file(tmp_path / "kept.txt", content)
 
-    assert check(good, kept=kept(log.note(33).encode()))["checkpoints"].startswith("5,")
+    findings = check(good, kept=kept(log.note(33).encode()))
+    assert findings["checkpoints"] == "5, of sizes 20 to 120"
     check(good, kept=kept(log.note(33).encode() + b"\n" + log.note(SIZE).encode()))
     for size in (33, SIZE):
         fork = Checkpoint(ORIGIN, size, bytes(32)).sign(FIRST_KEY)
@@ -389,6 +390,15 @@ def test_inserted(
     assert found == leaf or (found == leaf + 1 and "copy" in what)
 
 
+def test_inserted_while_another_row_was_removed(check: Any, good: bytes, log: SampleLog) -> None:
+    def change(lines: list[bytes]) -> None:
+        row = {**log.rows[40], "trace_id": log.rows[41]["trace_id"]}
+        lines.insert(30, canonical_json(canonical.row_record(1, 30, row)).encode() + b"\n")
+        del lines[60]
+
+    assert damage(check, with_rows(good, change)) == ("inserted", FIRST + 30)
+
+
 def test_rows_after_the_end_are_noticed_even_when_genuine(check: Any, log: SampleLog) -> None:
     good = log.bundle([log.note(SIZE)], 0, SIZE - 5)
 
@@ -457,6 +467,15 @@ def test_wrong_hashes_for_the_leaves_outside(check: Any, good: bytes, side: str)
     assert kind == "rewritten"
 
 
+def test_too_many_or_too_few_hashes_for_the_leaves_outside(check: Any, good: bytes) -> None:
+    proof = json.loads(members(good)["proof.json"])
+    for side in ("left", "right"):
+        for hashes, match in ((proof[side] * 2, "too many"), (proof[side][:-1], "too few")):
+            content = canonical_json({**proof, side: hashes}).encode()
+            with pytest.raises(verify.Unreadable, match=match):
+                check(rebuilt(good, proof_json=content))
+
+
 # ---- Signatures, keys, checkpoints
 
 
@@ -481,6 +500,18 @@ def test_wrong_key(check: Any, log: SampleLog, good: bytes, tmp_path: Path) -> N
     manifest = json.loads(members(good)["manifest.json"])
     other = canonical_json({**manifest, "origin": "example.org/other"}).encode()
     assert damage(check, rebuilt(good, manifest_json=other)) == ("wrong key", None)
+
+
+def test_another_logs_checkpoint_proves_nothing_here(check: Any, log: SampleLog) -> None:
+    note = Checkpoint("example.org/other", SIZE, log.checkpoint(SIZE).root).sign(FIRST_KEY)
+    assert damage(check, log.bundle([note])) == ("wrong key", None)
+
+
+def test_the_stated_size_is_that_of_the_last_checkpoint(check: Any, good: bytes) -> None:
+    manifest = json.loads(members(good)["manifest.json"])
+    content = rebuilt(good, manifest_json=canonical_json({**manifest, "size": SIZE + 1}).encode())
+    with pytest.raises(verify.Unreadable, match="not of the size that is stated"):
+        check(content)
 
 
 def test_a_witness_is_not_the_log(check: Any, log: SampleLog) -> None:
@@ -819,6 +850,16 @@ def test_the_verifier_says_unreadable_with_status_2(tmp_path: Path) -> None:
     assert result.returncode == 2
     assert result.stdout.startswith("UNREADABLE ")
     assert run_verifier(tmp_path, b"", "--no-such-option").returncode == 2
+
+
+def test_no_bundle_can_play_with_the_terminal(tmp_path: Path, good: bytes) -> None:
+    manifest = json.loads(members(good)["manifest.json"])
+    hostile = {**manifest, "since": "\x1b[2J\u202e\ud800é", "until": "\x9b"}
+    content = rebuilt(good, manifest_json=canonical_json(hostile).encode())
+    result = run_verifier(tmp_path, content)
+    assert result.returncode == 0, result.stderr
+    assert "\\x1b[2J\\x202e\\xd800" in result.stdout
+    assert all(c.isprintable() or c == "\n" for c in result.stdout)
 
 
 def test_the_verifier_takes_kept_checkpoints(tmp_path: Path, good: bytes) -> None:
