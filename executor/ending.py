@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from executor import procfs
 
 TERM_GRACE_S = 0.5
-KILL_WAIT_S = 2.0
+KILL_WAIT_S = 0.8
 _FIRST_PAUSE_S = 0.001
 _LONGEST_PAUSE_S = 0.02
 

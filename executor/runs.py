@@ -14,6 +14,7 @@ from typing import Any, TypedDict
 from django.conf import settings
 
 from executor import engine
+from executor.ending import KILL_WAIT_S, TERM_GRACE_S
 from executor.outcome import verdict_of
 from executor.registry import RegisteredAction, find_action
 from executor.slots import NoSlot, Slots
@@ -27,8 +28,9 @@ from techno.governance.reason_codes import ReasonCode
 from techno.governance.trace import iso_ms
 from techno.governance.verdict import Verdict, refuse
 
-#: What ending a process tree and recording the outcome may take of the caller's window.
-ENDING_S = 1.5
+#: What ending a process tree may take of the caller's window. The engine bounds it: this is what
+#: is left when a tree ignores TERM, is slow to die, and holds its pipes.
+ENDING_S = TERM_GRACE_S + KILL_WAIT_S + engine.DRAIN_S
 #: With less time than this left, starting a command makes no sense.
 LEAST_RUN_S = 0.2
 
