@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import psycopg
+from psycopg import errors
+
 from audit.canonical import LEAF_VERSION, leaf_bytes
 from audit.checkpoint import Checkpoint, ProofFile
 from audit.checkpoints import known_keys, latest, make_checkpoint
@@ -15,6 +18,7 @@ from audit.rows import canonical_row
 from audit.sql import statement
 from audit.tree import Query, leaf_index, node_source
 from techno.database.current import store
+from techno.database.errors import translate
 
 
 class NoSuchTrace(LookupError):
@@ -106,10 +110,15 @@ def prove_growth(old: int, new: int | None) -> tuple[int, list[bytes], str]:
 
 
 def _seal_now() -> None:
-    """Seal and sign on demand, as the keeper does it."""
-    with keeper_connection() as connection:
-        seal_all(connection)
-        make_checkpoint(connection, signing_directory(), origin())
+    """Seal and sign on demand, as the keeper does it. Raises ``StoreError``."""
+    try:
+        with keeper_connection() as connection:
+            seal_all(connection)
+            make_checkpoint(connection, signing_directory(), origin())
+    except errors.LockNotAvailable:
+        return  # somebody else seals; whether our row is under a checkpoint then is looked up
+    except psycopg.Error as error:
+        raise translate(error) from error
 
 
 def verifier_texts(keys: tuple[VerifierKey, ...]) -> list[str]:

@@ -63,13 +63,13 @@ def _redact_batch(connection: psycopg.Connection[Any], choice: Choice, recorded_
     with connection.transaction(), connection.cursor() as cursor:
         cursor.execute("SELECT set_config('techno.redaction', 'on', true)")
         rows = cursor.execute(statement("redactable_rows"), _values(choice)).fetchall()
-        ids = [columns[0] for columns in rows]
+        ids = [columns[21] for columns in rows]
         if not ids:
             return 0
         cursor.executemany(
             "INSERT INTO audit_redactions (trace_id, commitments, recorded_in) VALUES (%s, %s, %s)",
             [
-                (columns[0], Jsonb(redacted(canonical_row(columns))["commitments"]), recorded_in)
+                (columns[21], Jsonb(redacted(canonical_row(columns))["commitments"]), recorded_in)
                 for columns in rows
             ],
         )

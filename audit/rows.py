@@ -11,6 +11,8 @@ from typing import Any
 
 import orjson
 
+from audit.canonical import reason_codes_from_jsonb
+
 EXTERNAL = "external"
 #: Where the companion's columns begin in ``take_unsealed.sql`` and its kin.
 _COMPANION_FIELDS = (
@@ -32,7 +34,11 @@ _COMPANION_FIELDS = (
 
 
 def canonical_row(columns: Sequence[Any]) -> dict[str, Any]:
-    """Return the row that ``audit.canonical`` takes, from the columns of ``take_unsealed.sql``."""
+    """Return the row that ``audit.canonical`` takes, from the columns of ``take_unsealed.sql``.
+
+    Identity, time and codes come as PostgreSQL's text: that is faster, and nothing that another
+    writer stored (an infinite time, codes that are no list) can stop the sealer.
+    """
     companion: dict[str, Any] | None = None
     salt = None
     commitments = columns[20]
@@ -44,13 +50,18 @@ def canonical_row(columns: Sequence[Any]) -> dict[str, Any]:
     return {
         "trace_id": columns[0],
         "timestamp": columns[1],
-        "reason_codes": columns[2],
+        "reason_codes": [] if columns[2] == "[]" else _codes(columns[2]),
         "session_id": columns[3] if commitments is None else None,
         "user_ip": columns[4] if commitments is None else None,
         "companion": companion,
         "salt": salt if commitments is None else None,
         "commitments": commitments,
     }
+
+
+def _codes(text: str | None) -> list[str] | str | None:
+    """Return the codes; another writer may have put anything there, or nothing."""
+    return None if text is None else reason_codes_from_jsonb(text)
 
 
 def loads(data: bytes | str) -> Any:

@@ -40,7 +40,7 @@ def seal_batch(connection: psycopg.Connection[Any], *, limit: int = BATCH_ROWS) 
                 raise RowMissing(f"the row {columns[21]} waits for its leaf but is gone")
             hashes.append(leaf_hash(leaf_bytes(LEAF_VERSION, canonical_row(columns))))
         frontier = frontier_at(size, node_source(_query(cursor)))
-        _store(cursor, frontier, size, [columns[0] for columns in rows], hashes)
+        _store(cursor, frontier, size, [columns[21] for columns in rows], hashes)
         cursor.execute("UPDATE audit_tree SET size = %s WHERE id = 1", [size + len(rows)])
     return len(rows)
 

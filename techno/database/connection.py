@@ -55,6 +55,12 @@ def connect(parameters: dict[str, Any], *, deadline_s: float, name: str) -> Dead
         **parameters,
     }
     connection = DeadlineConnection.connect(**options, autocommit=True)
-    connection.prepare_threshold = 1
     connection.deadline_s = deadline_s
+    configure(connection)
     return connection
+
+
+def configure(connection: DeadlineConnection) -> None:
+    """Set up a new connection of ours: it prepares what it repeats, and tells times in UTC."""
+    connection.prepare_threshold = 1
+    connection.execute("SET TIME ZONE 'UTC'")

@@ -11,7 +11,7 @@ import psycopg
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from techno.database.circuit import Circuit
-from techno.database.connection import CONNECT_TIMEOUT_S, DeadlineConnection
+from techno.database.connection import CONNECT_TIMEOUT_S, DeadlineConnection, configure
 from techno.database.errors import StoreUnavailable, translate
 
 POOL_LEAST = 1
@@ -35,8 +35,8 @@ class Reads:
     def _configure(self, connection: DeadlineConnection) -> None:
         """Set up a new pooled connection."""
         connection.autocommit = True
-        connection.prepare_threshold = 1
         connection.deadline_s = self._deadline_s
+        configure(connection)
 
     def _open(self) -> ConnectionPool[DeadlineConnection]:
         """Return this process's pool, opened on first use (never shared across a fork)."""

@@ -1,0 +1,43 @@
+"""Whatever another writer puts into the table, it is sealed, proven and shown; nothing stops."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import pytest
+
+from tests.audit.log import run_action, wait_until_sealed
+from tests.service import Service
+
+ODD = {
+    "no list": ("now()", '{"code": 1}'),
+    "numbers": ("now()", "[1, null, {}]"),
+    "a text": ("now()", '"G8_unknown_action"'),
+    "deep": ("now()", "[" * 200 + "]" * 200),
+    "infinite": ("'infinity'", "[]"),
+    "long ago": ("'4712-01-01 00:00:00+00 BC'", "[]"),
+    "far away": ("'20000-01-01 00:00:00+00'", "[]"),
+    "unknown code": ("now()", '["X1_other_service"]'),
+}
+
+
+@pytest.mark.parametrize("case", ODD)
+def test_an_odd_row_is_sealed_and_proven(service: Service, case: str) -> None:
+    moment, codes = ODD[case]
+    trace_id = str(uuid.uuid4())
+    service.sql(
+        'INSERT INTO audit_logs (trace_id, "timestamp", reason_codes, session_id, user_ip) '
+        f"VALUES (%s, {moment}, %s::jsonb, %s, 'elsewhere')",
+        [trace_id, codes, f"odd {case}"],
+    )
+
+    wait_until_sealed(service, trace_id)
+    with service.client() as client:
+        wait_until_sealed(service, run_action(client)["trace_id"])  # and those after it
+        proof = client.get(f"/api/audit/{trace_id}/proof")
+        listed: dict[str, Any] = client.get(
+            "/api/audit", params={"session_id": f"odd {case}"}
+        ).json()
+    assert proof.status_code == 200, proof.text
+    assert trace_id in [entry["trace_id"] for entry in listed["data"]], listed
