@@ -62,6 +62,11 @@ class ActionAdmin(PortalModelAdmin):
         (_("Origin"), {"fields": ("source", "created", "changed")}),
     )
 
+    def get_fieldsets(self, request: HttpRequest, obj: Action | None = None) -> Any:
+        """What is not there yet has no origin."""
+        found = super().get_fieldsets(request, obj)
+        return found if obj is not None else found[:-1]
+
     def get_readonly_fields(
         self, request: HttpRequest, obj: Action | None = None
     ) -> tuple[str, ...]:

@@ -81,4 +81,6 @@ class JsonField(forms.JSONField):
         """Return the value as a person reads it."""
         if isinstance(value, InvalidJSONInput):
             return value
+        if value is None:
+            return ""
         return json.dumps(value, ensure_ascii=False, indent=_INDENT, cls=self.encoder)

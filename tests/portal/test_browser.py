@@ -43,6 +43,13 @@ PAGES = (
     "/admin/password_change/",
 )
 
+UNLABELLED = """
+[...document.querySelectorAll("main :is(input, select, textarea)")]
+    .filter((field) => !["hidden", "submit"].includes(field.type))
+    .filter((field) => field.checkVisibility() && !field.labels?.length && !field.ariaLabel)
+    .map((field) => field.name)
+"""
+
 
 @pytest.fixture(scope="module")
 def portal(start_service: Services) -> Iterator[Service]:
@@ -119,12 +126,7 @@ def test_no_page_breaks_the_policy_or_the_width(page: Page) -> None:
         assert response.status == 200, path
         width = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
         assert width <= 0, f"{path} is {width} px too wide"
-        unlabelled = page.evaluate(
-            "[...document.querySelectorAll('main :is(input, select, textarea))]"
-            ".filter(e => !e.labels?.length && !e.ariaLabel && !e.hidden"
-            " && !e.classList.contains('hidden') && !['hidden', 'submit'].includes(e.type))"
-            ".map(e => e.name)"
-        )
+        unlabelled = page.evaluate(UNLABELLED)
         assert unlabelled == [], path
 
 

@@ -75,7 +75,7 @@ class PersonAdmin(_Permitting, DjangoUserAdmin):  # type: ignore[type-arg]
     """People who may sign in. Nobody is deleted, for what they did names them: deactivate."""
 
     list_display = ("username", "full_name", "active", "is_staff", "is_superuser", "seen")
-    list_filter = ("is_active", "is_staff", "is_superuser")
+    list_filter = ("is_active", "is_staff")
     readonly_fields = ("seen", "joined")
     fieldsets = (
         *(DjangoUserAdmin.fieldsets or ())[:-1],
