@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
+from tests.portal.outside import first_password
 from tests.service import Service, Services
 
 CHROMIUM = shutil.which("chromium")
@@ -110,11 +111,9 @@ def _listening(context: BrowserContext, complaints: list[str]) -> Page:
 
 
 def _sign_in(page: Page, service: Service) -> None:
-    password = re.search(r"Password +(\S+)", service.full_output)
-    assert password is not None
     page.goto("/admin/")
     page.get_by_label("Username").fill("admin")
-    page.get_by_label("Password").fill(password.group(1))
+    page.get_by_label("Password").fill(first_password(service))
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Overview")).to_be_visible()
 

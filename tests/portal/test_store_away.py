@@ -3,34 +3,18 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 from contextlib import closing
 
-import httpx
 import pytest
 
 from techno.processes import wait_until
-from tests.service import Service, Services
+from tests.portal.outside import sign_in
+from tests.service import Services
 
 pytestmark = pytest.mark.slow
 DEADLINE_S = 1.0
 BACK_WITHIN_S = 60.0
-
-
-def sign_in(service: Service) -> httpx.Client:
-    """Return a browser in which the first person is signed in."""
-    password = re.search(r"Password +(\S+)", service.full_output)
-    assert password is not None
-    browser = httpx.Client(base_url=service.url, timeout=30.0)
-    browser.get("/admin/login/")
-    form = {
-        "username": "admin",
-        "password": password.group(1),
-        "csrfmiddlewaretoken": browser.cookies["csrftoken"],
-    }
-    assert browser.post("/admin/login/?next=/admin/", data=form).status_code == 302
-    return browser
 
 
 def test_a_frozen_server_is_told_in_time_and_forgotten_when_it_answers(
