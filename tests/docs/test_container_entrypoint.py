@@ -91,7 +91,9 @@ class Contained:
 
     def run_inside(self, script: str) -> None:
         """Run a shell script inside of the namespace, as ``docker exec`` does."""
-        namespaces = ["--pid"] + (["--user"] if "--user" in NAMESPACES else [])
+        namespaces = ["--pid"]
+        if "--user" in NAMESPACES:
+            namespaces += ["--user", "--preserve-credentials"]
         subprocess.run(
             ["nsenter", "--target", str(self.first), *namespaces, "sh", "-c", script],
             check=True,
