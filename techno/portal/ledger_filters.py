@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from techno.governance.status import Status
 from techno.portal.fields import MomentField
 from techno.portal.references import Kind, suggestions
+from techno.portal.visible_text import make_line
 
 TEXT_LIMIT = 256
 PERIODS = {"hour": timedelta(hours=1), "day": timedelta(days=1), "week": timedelta(days=7)}
@@ -111,5 +112,5 @@ class LedgerFilters(forms.Form):
         """The lists of values that are offered, by name."""
         actions = [(name, "") for name in self.fixed_actions]
         actions += [(found.value, "") for found in suggestions(Kind.ACTION)]
-        keys = [(found.value, found.label) for found in suggestions(Kind.KEY)]
+        keys = [(found.value, make_line(found.label)) for found in suggestions(Kind.KEY)]
         return {"known-actions": sorted(actions), "known-keys": keys}

@@ -12,6 +12,7 @@ from django.contrib.sessions.models import Session
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import escape
 
 from techno.access.authenticate import Cause, KeyRefused, authenticate
 from techno.access.issue import IssuedKey, issue_key
@@ -186,8 +187,11 @@ def test_the_list_narrows_to_a_state(admin_client: Client, state: str) -> None:
 
 def test_a_hostile_label_is_text(admin_client: Client) -> None:
     key = issue_key(label=f"<script>x</script>\u202e{unique('x')}", scopes=["execute"]).key
-    for path in (f"{LIST}?q={key.prefix}", page_of(key), revoke_page_of(key)):
+    suggested = reverse("admin:audit_audittrace_changelist")
+    for path in (f"{LIST}?q={key.prefix}", page_of(key), revoke_page_of(key), suggested):
         html = admin_client.get(path).content.decode()
         assert "<script>x" not in html
         assert "&lt;script&gt;x" in html
         assert "⟦U+202E⟧" in html
+        editable = html.count(f'value="{escape(key.label)}"')  # where it can be put right
+        assert html.count("\u202e") == editable == (path == page_of(key))
