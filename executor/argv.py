@@ -11,7 +11,9 @@ VARIABLES_MOST = 64
 VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 #: Variables through which a program could be made to load foreign code, or be told apart from
 #: the orphans of other runs.
-RESERVED_VARIABLES = re.compile(r"(LD_.*|TECHNO_.*|PYTHONSTARTUP|BASH_ENV|ENV|IFS)")
+RESERVED_VARIABLES = re.compile(
+    r"(LD_.*|TECHNO_(?!VAR_DIR$).*|PYTHONSTARTUP|BASH_ENV|ENV|IFS)", re.ASCII
+)
 
 
 class InvalidAction(ValueError):

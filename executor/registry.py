@@ -147,4 +147,8 @@ def _resolved(item: Any) -> Any:
     """Put this installation's own paths in: the interpreter, and where the project stands."""
     if not isinstance(item, str):
         return item
-    return item.replace("{python}", sys.executable).replace("{project}", str(settings.BASE_DIR))
+    return (
+        item.replace("{python}", sys.executable)
+        .replace("{project}", str(settings.BASE_DIR))
+        .replace("{var}", str(settings.VAR_DIR))
+    )

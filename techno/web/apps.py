@@ -12,9 +12,11 @@ class WebConfig(AppConfig):
 
     def ready(self) -> None:
         from audit import recorder
+        from executor import runs
         from techno.web import instruments
 
         recorder.WRITE_OBSERVERS.append(instruments.audit_write_observed)
+        runs.RUN_OBSERVERS.append(instruments.run_ended)
         # Django sends the signal only for apps with models, and only after all migrations ran.
         post_migrate.connect(
             settle_database,
@@ -32,8 +34,11 @@ def settle_database(**kwargs: Any) -> None:
     from techno.database.privileges import grant_running_role
 
     with connections[kwargs["using"]].cursor() as cursor:
-        cursor.execute("SELECT to_regclass('audit_code_statuses')")
-        if cursor.fetchone()[0] is None:  # migrated back to nothing
+        cursor.execute(
+            "SELECT pg_has_role(current_user, relowner, 'USAGE') FROM pg_class "
+            "WHERE oid = to_regclass('audit_code_statuses')"
+        )
+        if cursor.fetchone() != (True,):  # no tables, or somebody else's: theirs to settle
             return
         write_code_statuses(cursor)
         grant_running_role(cursor, settings.APP_ROLE)

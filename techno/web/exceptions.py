@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import structlog
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, SuspiciousOperation
 from django.http import Http404
 from rest_framework import exceptions
 
@@ -70,6 +70,8 @@ _TABLE: tuple[tuple[Any, ReasonCode, int, str], ...] = (
     ),
     (exceptions.UnsupportedMediaType, ReasonCode.G10_BODY_PARSE_ERROR, 415,
      "The body must be sent as application/json."),
+    (SuspiciousOperation, ReasonCode.G11_INVALID_PAYLOAD, 400,
+     "The request's Host, or another part of it, is not acceptable."),
     (exceptions.ParseError, ReasonCode.G10_BODY_PARSE_ERROR, 400, ""),
     (exceptions.ValidationError, ReasonCode.G11_INVALID_PAYLOAD, 400, ""),
     (exceptions.MethodNotAllowed, ReasonCode.G8_UNKNOWN_ACTION, 405,

@@ -18,13 +18,16 @@ from django.middleware.locale import LocaleMiddleware as _Locale
 from django.middleware.security import SecurityMiddleware as _Security
 from whitenoise.middleware import WhiteNoiseMiddleware as _WhiteNoise
 
+#: Asked by machines, under any host name, without a session.
+PROBES = frozenset({"/health", "/metrics"})
+
 
 class PortalOnly:
     """Steps aside for requests that ``GovernedRequests`` has opened."""
 
     def __call__(self, request: Any) -> Any:
-        """Pass a governed request straight on."""
-        if hasattr(request, "governed"):
+        """Pass a governed request straight on, and a probe, which has no host name to check."""
+        if hasattr(request, "governed") or request.path_info in PROBES:
             return self.get_response(request)  # type: ignore[attr-defined]
         return super().__call__(request)
 

@@ -43,27 +43,29 @@ def test_made_up_history_goes_into_test_databases_only(service: Service) -> None
 
 
 def test_old_months_leave_for_bundles(history: Service, tmp_path: Path) -> None:
-    rows = history.sql("SELECT count(*) FROM audit_logs")[0][0]
+    archived = history.sql("SELECT count(*) FROM audit_archives")[0][0]
     said = history.manage("audit", "archive", str(tmp_path), "--older-than-days", "40").stdout
     bundles = sorted(tmp_path.glob("*.zip"))
 
-    assert bundles, said
-    left = history.sql("SELECT count(*) FROM audit_logs")[0][0]
-    assert left < rows
+    if not archived:  # in another order, another test was the first to archive
+        assert bundles, said
+    left = history.sql("SELECT min(timestamp) > now() - interval '71 days' FROM audit_logs")
+    assert left == [(True,)]
     for bundle in bundles:
         assert "OK" in verify_bundle(bundle)
     code, report = verify(history)
     assert code == 0, report
     assert f"archived {history.sql('SELECT sum(row_count) FROM audit_archives')[0][0]} " in report
-    assert history.sql("SELECT count(*) FROM audit_traces WHERE action = 'audit.archive'")[0][
-        0
-    ] == len(bundles)
+    assert history.sql("SELECT count(*) FROM audit_traces WHERE action = 'audit.archive'") == (
+        history.sql("SELECT count(*) FROM audit_archives")
+    )
     again = history.manage("audit", "archive", str(tmp_path), "--older-than-days", "40").stdout
-    assert "No month is that old" in again or str(bundles[-1]) not in again
+    assert "No month is that old" in again, "a month is archived once"
 
 
-def test_an_archive_that_nobody_recorded_is_damage(history: Service) -> None:
+def test_an_archive_that_nobody_recorded_is_damage(history: Service, tmp_path: Path) -> None:
     """Who drops a month and claims that it was archived needs the audit row that says so."""
+    history.manage("audit", "archive", str(tmp_path), "--older-than-days", "40")
     with history.connect() as owner:
         owner.execute("UPDATE audit_archives SET sha256 = 'x' || sha256")
         code, report = verify(history)
@@ -88,8 +90,13 @@ def test_personal_values_are_erased_provably(history: Service, tmp_path: Path) -
     assert "OK" in verify_bundle(bundle)
     # An erasure off record is damage.
     with history.connect() as owner:
+        owner.execute("CREATE TEMP TABLE kept AS SELECT * FROM audit_redactions")
         owner.execute("UPDATE audit_redactions SET recorded_in = gen_random_uuid()")
-    code, report = verify(history)
+        code, report = verify(history)
+        owner.execute(
+            "UPDATE audit_redactions x SET recorded_in = k.recorded_in FROM pg_temp.kept k "
+            "WHERE k.trace_id = x.trace_id"
+        )
     assert code == 1
     assert "off record" in report
 

@@ -23,6 +23,8 @@ from techno.web.supervisor import Service, StoppedError, Supervisor
 
 _WEB_GRACE_S = 25.0  # gunicorn itself gives its workers 20
 _KEEPER_GRACE_S = 15.0
+# What only the migration is given: who serves requests must not be able to change the schema.
+_OWNER_ONLY = frozenset({"TECHNO_MIGRATION_DATABASE_URL"})
 _PROBE_LIMIT_S = 2.0
 _AFTER_LOSS = ("runs", "reap")
 
@@ -116,7 +118,14 @@ def _prepare(supervisor: Supervisor, interrupts: Interrupts) -> None:
         preflight.wait_for_database(
             _external_database(), cancelled=lambda: interrupts.stop_requested
         )
-    _run(supervisor, "prepare_database", "-v", "0", environment={"TECHNO_DATABASE_ROLE": "owner"})
+    owner = {name: os.environ[name] for name in _OWNER_ONLY if name in os.environ}
+    _run(
+        supervisor,
+        "prepare_database",
+        "-v",
+        "0",
+        environment=owner | {"TECHNO_DATABASE_ROLE": "owner"},
+    )
     _run(supervisor, "prepare_service")
 
 
@@ -134,7 +143,8 @@ def _environment() -> dict[str, str]:
     metrics = env.VAR_DIR / "run" / "prometheus"
     shutil.rmtree(metrics, ignore_errors=True)
     metrics.mkdir(mode=0o700)
-    return os.environ | {
+    inherited = {name: value for name, value in os.environ.items() if name not in _OWNER_ONLY}
+    return inherited | {
         "PROMETHEUS_MULTIPROC_DIR": str(metrics),
         SERVICE_VARIABLE: service_mark(env.VAR_DIR),
         SUPERVISOR_VARIABLE: str(os.getpid()),
