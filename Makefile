@@ -20,7 +20,7 @@ run: $(RUNTIME) ## start everything and serve on TECHNO_HOST:TECHNO_PORT (127.0.
 	@exec $(PY) manage.py serve
 
 test: $(DEVELOPMENT) ## the whole test suite, on the embedded PostgreSQL or on DATABASE_URL
-	@$(PY) -m pytest
+	@$(PY) -m pytest -q -n 2
 
 test-fast: $(DEVELOPMENT) ## the tests that answer within a minute
 	@$(PY) -m pytest -q -m "not slow and not browser" -n 2
