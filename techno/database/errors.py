@@ -14,6 +14,10 @@ class StoreUnavailable(StoreError):
     """The database cannot take or give anything now: down, full, read-only, hung, overloaded."""
 
 
+class StoreSlow(StoreUnavailable):
+    """The database answers, but this query took too long and was ended by the server."""
+
+
 class DuplicateKey(StoreError):
     """A row with this key exists already; ``constraint`` names the rule that refused it."""
 
@@ -36,6 +40,8 @@ def translate(error: psycopg.Error) -> StoreError:
     text = f"{type(error).__name__} {state}: {str(error).strip().splitlines()[:1]}"
     if isinstance(error, errors.UniqueViolation):
         return DuplicateKey(text, error.diag.constraint_name or "")
+    if isinstance(error, errors.QueryCanceled):
+        return StoreSlow(text)
     if not state or state.startswith(_OUTAGE_CLASSES):
         return StoreUnavailable(text)
     return DataRefused(text)

@@ -12,10 +12,12 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 
 from techno.database.circuit import Circuit
 from techno.database.connection import CONNECT_TIMEOUT_S, DeadlineConnection, configure
-from techno.database.errors import StoreUnavailable, translate
+from techno.database.errors import StoreSlow, StoreUnavailable, translate
 
 POOL_LEAST = 1
 POOL_MOST = 8
+#: How much of the deadline the server has for itself.
+SERVER_SHARE = 0.75
 POOL_WAIT_S = 1.0
 
 Parameters = Sequence[Any] | Mapping[str, Any]
@@ -24,10 +26,18 @@ Parameters = Sequence[Any] | Mapping[str, Any]
 class Reads:
     """Runs queries on pooled autocommit connections of this process."""
 
-    def __init__(self, parameters: dict[str, Any], circuit: Circuit, *, deadline_s: float) -> None:
+    def __init__(
+        self,
+        parameters: dict[str, Any],
+        circuit: Circuit,
+        *,
+        deadline_s: float,
+        most: int = POOL_MOST,
+    ) -> None:
         self._parameters = {"connect_timeout": CONNECT_TIMEOUT_S, **parameters}
         self._circuit = circuit
         self._deadline_s = deadline_s
+        self._most = most
         self._lock = threading.Lock()
         self._pid = 0
         self._pool: ConnectionPool[DeadlineConnection] | None = None
@@ -37,6 +47,10 @@ class Reads:
         connection.autocommit = True
         connection.deadline_s = self._deadline_s
         configure(connection)
+        # The server ends a slow query before we give up on the server: the one is the question's
+        # fault and concerns its caller, the other concerns everybody.
+        limit_ms = int(self._deadline_s * 1000 * SERVER_SHARE)
+        connection.execute(f"SET statement_timeout = {limit_ms}")
 
     def _open(self) -> ConnectionPool[DeadlineConnection]:
         """Return this process's pool, opened on first use (never shared across a fork)."""
@@ -51,7 +65,7 @@ class Reads:
                     connection_class=DeadlineConnection,
                     configure=self._configure,
                     min_size=POOL_LEAST,
-                    max_size=POOL_MOST,
+                    max_size=self._most,
                     timeout=POOL_WAIT_S,
                     name="techno-reads",
                     open=True,
@@ -81,7 +95,7 @@ class Reads:
             raise StoreUnavailable("no database connection became free in time") from error
         except psycopg.Error as error:
             translated = translate(error)
-            if isinstance(translated, StoreUnavailable):
+            if isinstance(translated, StoreUnavailable) and not isinstance(translated, StoreSlow):
                 self._circuit.trip(str(translated))
             raise translated from error
 

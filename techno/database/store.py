@@ -13,6 +13,9 @@ from techno.database.shared_reads import SharedReads
 #: Who waits has one batch ahead of its own, and each of the two has the deadline.
 BATCHES_WAITED_FOR = 2
 
+LIST_DEADLINE_S = 5.0
+LIST_CONNECTIONS_MOST = 4
+
 
 class Store:
     """The group commit, the reads and the circuit that they share.
@@ -31,6 +34,13 @@ class Store:
         )
         self.reads = Reads(
             {**parameters, "application_name": "techno-reads"}, self.circuit, deadline_s=deadline_s
+        )
+        #: For lists, whose questions people make up: a slow one has longer, and fails alone.
+        self.list_reads = Reads(
+            {**parameters, "application_name": "techno-lists"},
+            self.circuit,
+            deadline_s=max(deadline_s, LIST_DEADLINE_S),
+            most=LIST_CONNECTIONS_MOST,
         )
         self.shared_reads = SharedReads(self.reads.row, wait_s=deadline_s * BATCHES_WAITED_FOR)
 
