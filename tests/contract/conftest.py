@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import httpx
@@ -40,6 +41,27 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 def promises(service: Service) -> Promises:
     """The contract, held against the shared service."""
     return Promises(service)
+
+
+SCOPES = ("execute", "audit:read", "diagnostics:read")
+_ISSUE = """
+import json
+from techno.access.issue import issue_key
+print(json.dumps({name: issue_key(label=name, **wanted).text for name, wanted in %r.items()}))
+"""
+
+
+@pytest.fixture(scope="session")
+def keys(service: Service) -> dict[str, str]:
+    """Keys of the shared service: one for each scope alone, ``actions`` that may run two actions
+    only, and a ``second`` that may do everything. Made by one process, because each costs time.
+    """
+    wanted: dict[str, dict[str, object]] = {scope: {"scopes": [scope]} for scope in SCOPES}
+    wanted["actions"] = {"scopes": SCOPES, "allowed_actions": ["TRUE", "NOT_YET_THERE"]}
+    wanted["second"] = {"scopes": SCOPES}
+    printed = service.manage("shell", "-v", "0", "-c", _ISSUE % wanted).stdout
+    issued: dict[str, str] = json.loads(printed.splitlines()[-1])
+    return issued
 
 
 @pytest.fixture

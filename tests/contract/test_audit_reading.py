@@ -183,16 +183,17 @@ def test_a_reason_code_filters(
     assert ids(read(promises, client, session_id=session, **{name: "G0_auth_not_configured"})) == []
 
 
-def test_each_field_filters(promises: Promises, client: httpx.Client, session: str) -> None:
-    service = promises.service
-    narrow = service.issue_key("--scope", "execute")
+def test_each_field_filters(
+    promises: Promises, client: httpx.Client, session: str, keys: dict[str, str]
+) -> None:
+    service, narrow = promises.service, keys["execute"]
     with service.client(narrow) as other:
         mine = other.post("/api/execute", json={"command": "TRUE", "session_id": session}).json()
     client.post("/api/execute", json={"command": "GET_VERSION", "session_id": session})
     elsewhere = insert(service, session, [], address="2001:db8::1")
     expected = mine["trace_id"]
     for query in (
-        {"key": narrow.split("_")[1]},
+        {"session_id": session, "key": narrow.split("_")[1]},
         {"trace_id": expected},
         {"trace_id": expected.upper()},
         {"session_id": session, "action": "TRUE"},

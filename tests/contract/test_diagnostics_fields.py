@@ -27,12 +27,14 @@ def test_memory_has_its_figures_twice(promises: Promises, client: httpx.Client) 
         assert type(data[name]) is int
 
 
-def test_memory_shows_the_last_execution_of_this_key(promises: Promises) -> None:
+def test_memory_shows_the_last_execution_of_this_key(
+    promises: Promises, keys: dict[str, str]
+) -> None:
     service = promises.service
-    key = service.issue_key()
-    with service.client(key) as client, service.client() as other:
-        before = promises.held(client.get("/api/memory"), 200)["data"]
+    with service.client(keys["diagnostics:read"]) as never_ran:
+        before = promises.held(never_ran.get("/api/memory"), 200)["data"]
         assert {before[name] for name in SNAPSHOT} == {None}
+    with service.client(keys["second"]) as client, service.client() as other:
         ran = client.post("/api/execute", json={"command": "EXIT_THREE"}).json()
         other.post("/api/execute", json={"command": "TRUE"})
         after = promises.held(client.get("/api/memory"), 200)["data"]

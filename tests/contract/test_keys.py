@@ -58,14 +58,6 @@ def bad_keys(key: str) -> dict[str, str | bytes]:
     }
 
 
-@pytest.fixture(scope="module")
-def narrow_keys(service: Service) -> dict[str, str]:
-    """A key for each scope alone, and one that may run two actions only."""
-    keys = {scope: service.issue_key("--scope", scope) for scope in set(NEEDS.values())}
-    keys["actions"] = service.issue_key("--action", "TRUE", "--action", "NOT_YET_THERE")
-    return keys
-
-
 @pytest.mark.produces(*NO_KEY)
 @pytest.mark.parametrize("path", NEEDS)
 def test_without_a_key(promises: Promises, service: Service, path: str) -> None:
@@ -108,23 +100,23 @@ def test_a_key_elsewhere_is_none(promises: Promises, service: Service, header: s
 @pytest.mark.produces(*DENIED)
 @pytest.mark.parametrize("path", NEEDS)
 def test_a_key_opens_what_it_was_issued_for(
-    promises: Promises, service: Service, narrow_keys: dict[str, str], path: str
+    promises: Promises, service: Service, keys: dict[str, str], path: str
 ) -> None:
     for scope in set(NEEDS.values()):
-        with service.client(narrow_keys[scope]) as client:
+        with service.client(keys[scope]) as client:
             answer = ask(client, path)
         if scope == NEEDS[path]:
             body = promises.held(answer, 200)
         else:
             body = promises.held(answer, 403, "BLOCKED", DENIED)
-        assert promises.row(body["trace_id"])["key"] == narrow_keys[scope].split("_")[1]
+        assert promises.row(body["trace_id"])["key"] == keys[scope].split("_")[1]
 
 
 @pytest.mark.produces(*DENIED)
 def test_a_key_runs_only_its_actions(
-    promises: Promises, service: Service, narrow_keys: dict[str, str]
+    promises: Promises, service: Service, keys: dict[str, str]
 ) -> None:
-    with service.client(narrow_keys["actions"]) as client:
+    with service.client(keys["actions"]) as client:
         promises.held(ask(client, "/api/execute"), 200)
         # Whether another action exists is none of this key's business.
         for command in ("GET_STATUS", "FORMAT_DISK", "DISABLED"):
@@ -134,6 +126,7 @@ def test_a_key_runs_only_its_actions(
         promises.held(answer, 200, "BLOCKED", ["G8_unknown_action"])
 
 
+@pytest.mark.slow
 def test_an_expired_key(promises: Promises, service: Service) -> None:
     key = service.issue_key("--days", "1")
     with service.client(key) as client:
@@ -145,6 +138,7 @@ def test_an_expired_key(promises: Promises, service: Service) -> None:
         promises.held(client.get("/api/memory"), 401, "BLOCKED", NO_KEY)
 
 
+@pytest.mark.slow
 def test_a_revocation_holds_on_every_worker(promises: Promises, service: Service) -> None:
     """Connections are kept open to all workers, whose memories have all seen the key."""
     key = service.issue_key()
@@ -161,6 +155,7 @@ def test_a_revocation_holds_on_every_worker(promises: Promises, service: Service
             client.close()
 
 
+@pytest.mark.slow
 def test_the_use_of_a_key_is_noted(service: Service) -> None:
     key = service.issue_key(label="noted")
     with service.client(key) as client:

@@ -34,6 +34,10 @@ def description(service: Service) -> dict[str, Any]:
 
 def test_the_description_is_valid(service: Service) -> None:
     document(service).validate()
+
+
+@pytest.mark.slow
+def test_the_description_is_made_without_a_warning(service: Service) -> None:
     done = service.manage("spectacular", "--validate", "--fail-on-warn")
     assert done.stderr == ""
 
@@ -105,6 +109,7 @@ def test_requests_made_from_the_description_are_answered_as_described(
         answered()
 
 
+@pytest.mark.slow
 @pytest.mark.produces("E10_not_sealed")
 def test_a_row_is_not_proven_before_it_is_sealed(
     promises: Promises, service: Service, client: httpx.Client
