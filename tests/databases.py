@@ -9,11 +9,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psycopg
 from psycopg import sql
 
-from techno.embedded import EmbeddedPostgres
+from techno.embedded import OWNER_ROLE, EmbeddedPostgres
 from tests import isolation
 
 ACTIONS = isolation.REPOSITORY / "tests" / "data" / "actions.toml"
@@ -108,6 +109,15 @@ def own_database() -> Iterator[None]:
         yield
     finally:
         postgres.stop(hurry=True)
+
+
+def connect_as_owner() -> psycopg.Connection[Any]:
+    """Connect to this process's own database as the role that owns its tables."""
+    if isolation.EXTERNAL_URL:
+        url = isolation.with_database(isolation.EXTERNAL_OWNER_URL, isolation.OWN_DATABASE)
+        return psycopg.connect(url, autocommit=True)
+    parameters: dict[str, Any] = EmbeddedPostgres(isolation.VAR_DIR).connection(OWNER_ROLE)
+    return psycopg.connect(**parameters, autocommit=True)
 
 
 def _migrate(environment: dict[str, str]) -> None:

@@ -43,7 +43,7 @@ class Verdict:
 
     def adding(self, *codes: ReasonCode) -> Verdict:
         """Return this verdict with informative codes appended; its status stays."""
-        missing = tuple(code for code in codes if code not in self.reason_codes)
+        missing = tuple(code for code in dict.fromkeys(codes) if code not in self.reason_codes)
         return Verdict(self.status, self.reason_codes + missing, self.http_status, self.message)
 
 
