@@ -43,6 +43,7 @@ def _kind(process: psutil.Process, root_pid: int) -> str:
         return "supervisor"
     if process.name() == DATABASE_PROCESS:
         return "embedded PostgreSQL"
-    if "gunicorn" not in " ".join(process.cmdline()):
-        return "other"
-    return "web master" if process.ppid() == root_pid else "web workers"
+    command = " ".join(process.cmdline())
+    if "gunicorn" in command:
+        return "web master" if process.ppid() == root_pid else "web workers"
+    return "keeper" if "manage.py keep" in command else "other"

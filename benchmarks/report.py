@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import os
 import platform
+import statistics
 import subprocess
+import tempfile
+import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -15,6 +18,9 @@ from typing import Any
 from benchmarks.cases import Outcome
 from benchmarks.footprint import Footprint
 from benchmarks.service import PROJECT, RESULTS
+
+_FLUSHES = 200
+_BLOCK_BYTES = 8192
 
 
 def machine() -> dict[str, Any]:
@@ -38,7 +44,21 @@ def machine() -> dict[str, Any]:
         "cores": len(os.sched_getaffinity(0)),
         "processor": models[0] if models else platform.machine(),
         "load_before": [round(value, 2) for value in os.getloadavg()],
+        "flush_ms": round(_flush_ms(), 2),
     }
+
+
+def _flush_ms() -> float:
+    """The median time of writing a block and flushing it: what every commit waits for."""
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    took_s = []
+    with tempfile.NamedTemporaryFile(dir=RESULTS) as file:
+        for _ in range(_FLUSHES):
+            began_at = time.perf_counter()
+            os.pwrite(file.fileno(), bytes(_BLOCK_BYTES), 0)
+            os.fdatasync(file.fileno())
+            took_s.append(time.perf_counter() - began_at)
+    return statistics.median(took_s) * 1000
 
 
 def heading(facts: dict[str, Any]) -> str:
@@ -46,7 +66,7 @@ def heading(facts: dict[str, Any]) -> str:
     return (
         f"{facts['measured_at']}, revision {facts['revision'] or 'unknown'}, "
         f"Python {facts['python']}, {facts['cores']} × {facts['processor']}, "
-        f"load before {facts['load_before'][0]}"
+        f"load before {facts['load_before'][0]}, a flush to disk {facts['flush_ms']} ms"
     )
 
 
