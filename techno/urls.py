@@ -31,3 +31,8 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("", RedirectView.as_view(pattern_name="admin:index"), name="home"),
 ]
+
+handler400 = "techno.web.error_pages.bad_request"
+handler403 = "techno.web.error_pages.permission_denied"
+handler404 = "techno.web.error_pages.page_not_found"
+handler500 = "techno.web.error_pages.server_error"

@@ -108,6 +108,8 @@ def verdict_of_status(http_status: int) -> Verdict:
     """Return what a response without a verdict of its own means."""
     if http_status == 200:
         return APPROVED
+    if http_status == 403:
+        return refuse(ReasonCode.G2_SCOPE_DENIED)
     if http_status in (404, 405):
         return refuse(ReasonCode.G8_UNKNOWN_ACTION, http_status=http_status)
     if http_status == 400:

@@ -1,0 +1,34 @@
+"""What Django answers when a view is missing or fails: pages for people, nothing for the API.
+
+Under a governed path the middleware puts an envelope in place of whatever comes, so a page made
+there would only cost time, and could itself fail.
+"""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse
+from django.views import defaults
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Answer 400."""
+    return _bare(request, 400) or defaults.bad_request(request, exception)
+
+
+def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Answer 403."""
+    return _bare(request, 403) or defaults.permission_denied(request, exception)
+
+
+def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Answer 404."""
+    return _bare(request, 404) or defaults.page_not_found(request, exception)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Answer 500."""
+    return _bare(request, 500) or defaults.server_error(request)
+
+
+def _bare(request: HttpRequest, status: int) -> HttpResponse | None:
+    return HttpResponse(status=status) if hasattr(request, "governed") else None
