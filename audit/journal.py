@@ -232,7 +232,7 @@ class Journal:
         """Let go of all files. The next append opens them again; none may be under way."""
         self._writer.close()
 
-    def forget_parent(self) -> None:
+    def _forget_parent(self) -> None:
         """In a child made by fork, where it is called by itself: let go of the parent's files."""
         self._writer.forget()
         self._start_afresh()
@@ -252,7 +252,7 @@ _JOURNALS: "weakref.WeakSet[Journal]" = weakref.WeakSet()
 
 def _forget_parents() -> None:
     for journal in list(_JOURNALS):
-        journal.forget_parent()
+        journal._forget_parent()
 
 
 os.register_at_fork(after_in_child=_forget_parents)

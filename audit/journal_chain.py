@@ -72,11 +72,12 @@ def _link(
     header = headers[number]
     follower = followers.get(number)
     if follower is not None:
-        extent = Extent(follower.previous_end, sealed=True)
+        extent = Extent(follower.previous_settled, follower.previous_end, sealed=True)
         salt = follower.previous_salt
         last: int | None = follower.first_sequence - 1
     elif state is not None and state.number == number:
-        extent, salt, last = Extent(state.end, sealed=state.closed), state.salt, state.sequence
+        extent = Extent(state.settled, state.end, sealed=state.closed)
+        salt, last = state.salt, state.sequence
     else:
         return Link(number, path, header, Extent(), None, None)
     return Link(number, path, header, extent, None if salt == NO_SALT else salt, last)

@@ -25,9 +25,9 @@ offset  bytes  field
 28      8      time of creation
 36      16     salt: random, different in every segment
 52      8      number of the segment before, 0 if there was none
-60      8      where the acknowledged frames of that segment end
+60      8      where the frames of that segment end that count
 68      16     salt of that segment, zeros if it could not be read
-84      8      zero
+84      8      where those of them end that are known to have been acknowledged
 92      4      CRC-32 of the 92 bytes before
 ======  =====  ============================================================
 
@@ -47,12 +47,17 @@ The salt keeps a payload that happens to look like a frame, or was made to look 
 being taken for one when a reader searches for the next good frame behind damage.
 
 What a segment holds past the end that its successor names was never acknowledged; it is ignored.
-**State** (offset 0 of ``lock``) names that end for the newest segment: ``TECHNOS1``, number, salt
-(16), end of the acknowledged frames, size of the file, last sequence, size it may grow to, flags
-(4 bytes: 1 closed), CRC-32. It is a lower bound, since it is not fsynced
-with every record. **Cursor** (offsets 0 and 4096 of ``replay``, the higher generation that is
-whole counts): ``TECHNOC1``, generation, segment, offset in it, last sequence delivered, time,
-records delivered ever, CRC-32. All fields of both are 8 bytes where no length is given; a CRC-32
+The two ends differ after a crash: what was found whole behind the last record known then counts,
+whether or not somebody had been told of it.
+
+**State** (offset 0 of ``lock``) names both ends for the newest segment: ``TECHNOS1``, number, salt
+(16), end of the frames that count, end of those known to be acknowledged, size of the file, last
+sequence, size it may grow to, flags (4 bytes: 1 closed), CRC-32. It is a lower bound, since it is
+not fsynced with every record.
+
+**Cursor** (offsets 0 and 4096 of ``replay``, the higher generation that is whole counts):
+``TECHNOC1``, generation, segment, offset in it, last sequence delivered, time, records delivered
+ever, CRC-32. All fields of both are 8 bytes where no length is given; a CRC-32
 covers the bytes before it.
 """
 
@@ -72,10 +77,10 @@ MARKER = b"\xa7TJ\x1e"
 SEGMENT_MAGIC = b"TECHNOJ1"
 _STATE_MAGIC = b"TECHNOS1"
 _CURSOR_MAGIC = b"TECHNOC1"
-_SEGMENT = struct.Struct(">8sHxxQQQ16sQQ16s8x")
+_SEGMENT = struct.Struct(">8sHxxQQQ16sQQ16sQ")
 _FRAME_START = struct.Struct(">4sIQQ")
 _FRAME = struct.Struct(">4sIQQI16s")
-_STATE = struct.Struct(">8sQ16sQQQQI")
+_STATE = struct.Struct(">8sQ16sQQQQQI")
 _CURSOR = struct.Struct(">8sQQQQQQ")
 _CRC = struct.Struct(">I")
 _DIGEST_BYTES = 16
@@ -109,6 +114,7 @@ class SegmentHeader:
     previous_number: int
     previous_end: int
     previous_salt: bytes
+    previous_settled: int
 
     def encode(self) -> bytes:
         """Both copies."""
@@ -123,6 +129,7 @@ class SegmentHeader:
                 self.previous_number,
                 self.previous_end,
                 self.previous_salt,
+                self.previous_settled,
             )
         )
 
@@ -201,6 +208,7 @@ class State(NamedTuple):
     number: int
     salt: bytes
     end: int
+    settled: int
     size: int
     sequence: int
     limit: int
@@ -214,6 +222,7 @@ class State(NamedTuple):
                 self.number,
                 self.salt,
                 self.end,
+                self.settled,
                 self.size,
                 self.sequence,
                 self.limit,
@@ -226,10 +235,11 @@ class State(NamedTuple):
         body = _unsealed(data) if len(data) == STATE_BYTES else None
         if body is None:
             return None
-        magic, number, salt, end, size, sequence, limit, flags = _STATE.unpack(body)
+        magic, *fields = _STATE.unpack(body)
         if magic != _STATE_MAGIC:
             return None
-        return cls(number, salt, end, size, sequence, limit, bool(flags & _CLOSED))
+        state = cls(*fields)
+        return state._replace(closed=bool(fields[-1] & _CLOSED))
 
 
 @dataclass(frozen=True, slots=True)

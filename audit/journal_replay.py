@@ -65,6 +65,7 @@ class Replayer:
         self._batch = batch
         self._lock = FileLock(directory, directory.replay_path)
         self._cursor = Cursor()
+        self._expected = 1
         self._done = Replayed()
         self.refused_by_deliverer: BaseException | None = None
 
@@ -76,6 +77,7 @@ class Replayer:
             raise ReplayBusy(f"{self._directory.path} is being replayed already") from None
         try:
             self._cursor = self._directory.read_cursor()
+            self._expected = self._cursor.sequence + 1
             with self._writer.locked(deadline):
                 state = self._writer.seal()
                 chain = links(self._directory, state)
@@ -115,13 +117,17 @@ class Replayer:
         All of it is looked at again, or damage passed before an interruption would go unseen.
         """
         waiting: list[Frame] = []
-        damaged = False
+        damaged = torn = False
         for item in scan_segment(data, link.extent):
             if isinstance(item, Bad):
                 self._done.note(bad_finding(link.path.name, item))
-                damaged |= item.kind is Fault.DAMAGED
-            elif (link.number, item.offset) >= (self._cursor.segment, self._cursor.offset):
+                torn = item.kind is Fault.TORN
+                damaged |= not torn
+                continue
+            if (link.number, item.offset) >= (self._cursor.segment, self._cursor.offset):
+                self._count(link, item, torn=torn)
                 waiting.append(item)
+            torn = False
             if len(waiting) == self._batch:
                 self._hand_over(link, waiting)
                 waiting = []
@@ -129,13 +135,14 @@ class Replayer:
             self._hand_over(link, waiting)
         return damaged
 
+    def _count(self, link: Link, frame: Frame, *, torn: bool) -> None:
+        """Report records missing in front of one, unless they were never acknowledged."""
+        if frame.sequence > self._expected and not torn:
+            last = frame.sequence - 1
+            self._done.note(lost_finding(link.path.name, frame.offset, self._expected, last))
+        self._expected = max(self._expected, frame.sequence + 1)
+
     def _hand_over(self, link: Link, frames: Sequence[Frame]) -> None:
-        expected = self._cursor.sequence + 1
-        for frame in frames:
-            if frame.sequence > expected:
-                last = frame.sequence - 1
-                self._done.note(lost_finding(link.path.name, frame.offset, expected, last))
-            expected = max(expected, frame.sequence + 1)
         try:
             self._deliver([frame.payload for frame in frames])
         except BaseException as error:
@@ -147,7 +154,7 @@ class Replayer:
                 self._cursor,
                 segment=link.number,
                 offset=frames[-1].end,
-                sequence=expected - 1,
+                sequence=max(self._cursor.sequence, frames[-1].sequence),
                 total=self._cursor.total + len(frames),
             )
         )
@@ -159,6 +166,7 @@ class Replayer:
             name = self._directory.segment_path(number).name
             self._done.note(lost_finding(name, 0, self._cursor.sequence + 1, sequence))
         self._move(replace(self._cursor, segment=number + 1, offset=0, sequence=sequence))
+        self._expected = sequence + 1
 
     def _move(self, cursor: Cursor) -> None:
         if not self._lock.in_place():

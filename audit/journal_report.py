@@ -154,9 +154,9 @@ class Inspector:
 
     def __init__(self, directory: JournalDirectory) -> None:
         self._directory = directory
-        self._cursor = directory.read_cursor()
         self._state = read_state(directory)
         self._links = links(directory, self._state)
+        self._cursor = directory.read_cursor()  # last: what goes meanwhile has been delivered
         self._newest = self._read(self._links[-1]) if self._links else None
         self._expected = 0
 
@@ -165,7 +165,9 @@ class Inspector:
         for link in self._links:
             newest = link is self._links[-1]
             data = self._newest if newest else self._read(link)
-            if data is not None:
+            if data is None:
+                self._cursor = self._directory.read_cursor()
+            else:
                 yield from self._segment(link, data)
         last = self._state.sequence if self._state else 0
         if max(self._cursor.sequence, self._expected - 1) < last:
@@ -186,14 +188,16 @@ class Inspector:
         if link.foreign:
             yield foreign_finding(file, len(data))
             return
+        torn = False
         for item in scan_segment(data, link.extent):
             if isinstance(item, Bad):
+                torn = item.kind is Fault.TORN
                 yield bad_finding(file, item)
                 continue
             first = max(self._cursor.sequence + 1, self._expected)
-            if item.sequence > first:
+            if item.sequence > first and not torn:
                 yield lost_finding(file, item.offset, first, item.sequence - 1)
-            self._expected = max(self._expected, item.sequence + 1)
+            self._expected, torn = max(self._expected, item.sequence + 1), False
             yield self._record(file, link, item)
 
     def _record(self, file: str, link: Link, frame: Frame) -> Finding:

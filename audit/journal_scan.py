@@ -4,9 +4,9 @@ Two things go wrong with a journal and must not be mistaken for each other. A wr
 a crash leaves an incomplete tail that nobody was ever told was safe: *torn*, and normal. Bytes
 that had been acknowledged and no longer hold are *damaged*, and somebody must look.
 
-Where the acknowledged part ends is known from the next segment or from the state, so there
-everything unreadable is damage. Beyond it a torn write is told by its shape: an incomplete frame,
-or sectors that were never written.
+How far records are known to have been acknowledged stands in the next segment or in the state, so
+up to there everything unreadable is damage. Beyond it a torn write is told by its shape: an
+incomplete frame, or sectors that were never written, be it in front of others that were.
 """
 
 from collections.abc import Iterator
@@ -47,12 +47,14 @@ class Bad:
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """What is known of the part of a segment that was acknowledged.
+    """What others know of a segment.
 
-    ``end``: it reaches at least to here. ``sealed``: and no further, so that what follows was
-    refused or written again elsewhere.
+    ``settled``: its records are known to have been acknowledged up to here. ``end``: those that
+    count reach at least to here. ``sealed``: and no further, so that what follows was refused or
+    written again elsewhere.
     """
 
+    settled: int = 0
     end: int = 0
     sealed: bool = False
 
@@ -68,13 +70,17 @@ def scan_segment(data: bytes, extent: Extent) -> Iterator[Frame | Bad]:
 
 def scan_frames(data: bytes, salt: bytes, start: int, extent: Extent) -> Iterator[Frame | Bad]:
     """The frames of a segment from ``start`` on, and what stands between and behind them."""
-    acknowledged = max(extent.end, start)
-    if start < acknowledged:
-        yield from _acknowledged(data, salt, start, acknowledged)
-    if extent.sealed:
-        yield from _debris(data, acknowledged)
-    else:
-        yield from _open_end(data, salt, acknowledged)
+    settled = max(extent.settled, start)
+    yield from _acknowledged(data, salt, start, settled)
+    if not extent.sealed:
+        yield from _open_end(data, salt, settled)
+        return
+    end = max(extent.end, settled)
+    if settled < end:
+        yield from _open_end(data[:end], salt, settled)
+    if settled <= len(data) < end:
+        yield Bad(Fault.DAMAGED, len(data), end, _cut(data, end))
+    yield from _debris(data, end)
 
 
 def _acknowledged(data: bytes, salt: bytes, start: int, stop: int) -> Iterator[Frame | Bad]:
@@ -93,7 +99,7 @@ def _acknowledged(data: bytes, salt: bytes, start: int, stop: int) -> Iterator[F
 
 
 def _cut(data: bytes, stop: int) -> str:
-    return f"cut off: the file ends at {len(data)}, acknowledged records reached {stop}"
+    return f"cut off: the file ends at {len(data)}, its records reached {stop}"
 
 
 def _open_end(data: bytes, salt: bytes, start: int) -> Iterator[Frame | Bad]:
@@ -110,7 +116,10 @@ def _open_end(data: bytes, salt: bytes, start: int) -> Iterator[Frame | Bad]:
             if position < written:
                 yield _tail(data, salt, position, written)
             return
-        yield Bad(Fault.DAMAGED, position, found, "checksum is wrong")
+        if _has_holes(data, position, found):
+            yield Bad(Fault.TORN, position, found, "part of a write never reached the disk")
+        else:
+            yield Bad(Fault.DAMAGED, position, found, "checksum is wrong")
         position = found
 
 

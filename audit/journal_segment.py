@@ -49,6 +49,7 @@ def create_segment(
         previous_number=before.number if before.end else 0,
         previous_end=before.end,
         previous_salt=before.salt,
+        previous_settled=before.settled,
     )
     path = directory.segment_path(number)
     if from_reserve:
@@ -71,8 +72,8 @@ def create_segment(
             directory.disk.unlink(path)
         raise
     head = Head(number, header.salt, path, fd, identity(found))
-    state = State(number, header.salt, HEADER_BYTES, found.st_size, before.sequence, limit)
-    return head, state
+    end = HEADER_BYTES
+    return head, State(number, header.salt, end, end, found.st_size, before.sequence, limit)
 
 
 def _next_number(directory: JournalDirectory, before: State) -> int:

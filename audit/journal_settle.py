@@ -30,7 +30,7 @@ def first_state(directory: JournalDirectory) -> State:
     """The state of a journal of which nothing is known but how far delivery has come."""
     cursor = directory.read_cursor()
     number = max(cursor.segment - 1, 0)
-    return State(number, NO_SALT, 0, 0, cursor.sequence, 0, closed=True)
+    return State(number, NO_SALT, 0, 0, 0, cursor.sequence, 0, closed=True)
 
 
 def settle(directory: JournalDirectory, state: State, *, trusted: bool) -> State:
@@ -42,7 +42,11 @@ def settle(directory: JournalDirectory, state: State, *, trusted: bool) -> State
     :class:`SegmentLost`.
     """
     for number in reversed([each for each in directory.numbers() if each > state.number]):
-        adopted = _adopt(directory, state._replace(number=number, end=HEADER_BYTES), whole=True)
+        adopted = _adopt(
+            directory,
+            state._replace(number=number, end=HEADER_BYTES, settled=HEADER_BYTES),
+            whole=True,
+        )
         if adopted is not None:
             return adopted
     if state.closed:
@@ -95,7 +99,7 @@ def _adopt(directory: JournalDirectory, state: State, *, whole: bool) -> State |
     sequences = [item.sequence for item in kept if isinstance(item, Frame)]
     before = header.first_sequence - 1 if header else 0
     sequence = max([state.sequence, before, *sequences])
-    return State(state.number, salt, end, len(data), sequence, end, closed=True)
+    return State(state.number, salt, end, state.settled, len(data), sequence, end, closed=True)
 
 
 def _sync_file(directory: JournalDirectory, number: int) -> None:

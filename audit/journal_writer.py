@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from audit.journal_directory import JournalDirectory
-from audit.journal_disk import DISK_FULL, JournalUnavailable, identity, write_whole
+from audit.journal_disk import DISK_FULL, JournalUnavailable, identity, unavailable, write_whole
 from audit.journal_format import HEADER_BYTES, STATE_BYTES, State, encode_frames, frame_bytes
 from audit.journal_lock import FileLock
 from audit.journal_segment import GROWTH_BYTES, Head, create_segment, open_segment
@@ -92,7 +92,7 @@ class Writer:
             state = state._replace(closed=True)
         if state != stored:
             self._store(state)
-            self._disk.sync(self._lock.fd)
+            self._sync_state()
         self._hold_lock()
         return state
 
@@ -182,7 +182,8 @@ class Writer:
         write_whole(self._disk, head.fd, data, state.end)
         self._disk.sync(head.fd)
         size = self._confirm(head, state, end)
-        self._store(state._replace(end=end, size=size, sequence=state.sequence + count))
+        sequence = state.sequence + count
+        self._store(state._replace(end=end, settled=end, size=size, sequence=sequence))
         self._before = None  # it holds a record now
         return count
 
@@ -227,7 +228,7 @@ class Writer:
         )
         self._before = before
         self._store(state)
-        self._disk.sync(self._lock.fd)
+        self._sync_state()
         if not (on_reserve or over_cap):
             self.furnish()
         return self._head, state
@@ -280,6 +281,13 @@ class Writer:
         data = state.encode()
         write_whole(self._disk, self._lock.fd, data, 0)
         self._known, self._stored_bytes, self._known_is_current = state, data, True
+
+    def _sync_state(self) -> None:
+        try:
+            self._disk.sync(self._lock.fd)
+        except OSError as error:
+            self.close()  # the next fsync needs a descriptor that has not failed
+            raise unavailable(error, f"cannot write {self._lock.path}") from error
 
     def _drop_head(self) -> None:
         head, self._head, self._before = self._head, None, None

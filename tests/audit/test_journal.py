@@ -724,6 +724,16 @@ def test_inspect_gives_all_there_is_to_know(where: Path) -> None:
     assert not second.delivered
 
 
+def test_inspect_while_replay_takes_segments_away(where: Path) -> None:
+    journal = Journal(where, segment_bytes=256)
+    for number in range(6):
+        journal.append(b"%d" % number * 80)
+    findings = journal.inspect()
+    assert next(findings).sequence == 1
+    Journal(where).replay(lambda records: None)
+    assert {finding.kind for finding in findings} == {FindingKind.RECORD}
+
+
 def test_inspect_reads_a_copy_on_a_read_only_disk(where: Path, tmp_path: Path) -> None:
     journal = Journal(where)
     journal.append(b"one")

@@ -18,8 +18,15 @@ from typing import Any
 import pytest
 
 from audit.journal import Journal, JournalUnavailable
-from tests.audit.journal_faults import MEMORY, Fault, FaultyDisk, fail, kill_at
-from tests.audit.journal_scenario import SIZES, Told, check_after, live, number_of, record
+from tests.audit.journal_faults import MEMORY, Fault, FaultyDisk, at_call, fail, kill_at, segments
+from tests.audit.journal_scenario import (
+    SIZES,
+    Told,
+    check_after,
+    live,
+    number_of,
+    record,
+)
 
 ROOT = Path(__file__).parents[2]
 
@@ -113,28 +120,61 @@ def test_an_error_at_every_call(quick: Path, error: int, persistent: bool) -> No
         shutil.rmtree(directory)
 
 
-@pytest.mark.parametrize("error", [errno.EIO, errno.ENOSPC, errno.EFBIG])
-def test_a_failed_fsync_is_never_tried_again_on_that_descriptor(tmp_path: Path, error: int) -> None:
-    failed: list[Path] = []
+@pytest.mark.parametrize("error", [errno.EIO, errno.ENOSPC])
+def test_a_failed_fsync_is_never_tried_again_on_that_descriptor(quick: Path, error: int) -> None:
+    """Whichever fsync it is that fails."""
+    syncs = failed_once = 0
+    while failed_once == syncs:
+        syncs += 1
+        opened: dict[int, int] = {}
+        turns = {"sync": 0}
+        bad: list[int] = []
 
-    def fault(_: int, name: str, real: Callable[[], Any], arguments: tuple[Any, ...]) -> Any:
-        if name == "sync" and armed:
-            path = Path(f"/proc/self/fd/{arguments[0]}").readlink()
-            assert path not in failed
-            if not failed:
-                failed.append(path)
-                raise OSError(error, os.strerror(error))
-        return real()
+        def fault(
+            count: int,
+            name: str,
+            real: Callable[[], Any],
+            arguments: tuple[Any, ...],
+            *,
+            opened: dict[int, int] = opened,
+            turns: dict[str, int] = turns,
+            bad: list[int] = bad,
+            which: int = syncs,
+        ) -> Any:
+            if name == "open":
+                fd = real()
+                opened[fd] = count
+                return fd
+            if name == "sync":
+                assert opened[arguments[0]] not in bad
+                turns["sync"] += 1
+                if turns["sync"] == which:
+                    bad.append(opened[arguments[0]])
+                    raise OSError(error, os.strerror(error))
+            return real()
 
-    armed = False
-    journal = Journal(tmp_path / "journal", disk=FaultyDisk(fault))
+        said: list[str] = []
+        live(quick / "journal", FaultyDisk(fault), partial(write_down, said))
+        failed_once += len(bad)
+        check_after(quick / "journal", Told("".join(said).encode()))
+        shutil.rmtree(quick / "journal")
+    assert failed_once > 20
+
+
+def test_a_record_whose_fsync_failed_goes_to_a_new_segment(tmp_path: Path) -> None:
+    disk = FaultyDisk()
+    journal = Journal(tmp_path / "journal", disk=disk)
     journal.append(b"one")
-    armed = True
+
+    def broken() -> None:
+        raise OSError(errno.EIO, "broken")
+
+    disk.fault = at_call("sync", broken)
     journal.append(b"two")
     journal.append(b"three")
+    assert len(segments(tmp_path / "journal")) == 2
     got: list[bytes] = []
     replayed = journal.replay(got.extend)
-    assert failed
     assert got == [b"one", b"two", b"three"]
     assert (replayed.torn, replayed.damaged) == (1, 0)
 
