@@ -17,6 +17,7 @@ from typing import Any
 import orjson
 import psycopg
 
+from techno.database.batch import transact
 from techno.database.circuit import Circuit
 from techno.database.connection import DeadlineConnection, DeadlineExceeded
 from techno.database.errors import (
@@ -232,13 +233,11 @@ class GroupCommit:
         for write in writes:
             kinds.setdefault(write.statement.name, (write.statement, []))[1].append(write.row)
         ordered = sorted(kinds.values(), key=lambda kind: kind[0].order)
-        if len(ordered) == 1:
-            statement, rows = ordered[0]
-            connection.execute(statement.sql, (orjson.dumps(rows).decode(),))
-        elif ordered:
-            with connection.pipeline(), connection.transaction():
-                for statement, rows in ordered:
-                    connection.execute(statement.sql, (orjson.dumps(rows).decode(),))
+        if ordered:
+            transact(
+                connection,
+                [(statement.sql, orjson.dumps(rows).decode()) for statement, rows in ordered],
+            )
 
     def _absent(self, connection: DeadlineConnection, writes: list[Write]) -> list[Write]:
         """Return those writes whose rows are not stored: a lost answer to COMMIT proves nothing."""
