@@ -20,6 +20,9 @@ from audit.tree import Query, leaf_index, node_source
 from techno.database.current import store
 from techno.database.errors import translate
 
+#: A caller waits for its proof: whoever else seals meanwhile is waited for so long.
+SEAL_WAIT_S = 2
+
 
 class NoSuchTrace(LookupError):
     """No row has this trace id."""
@@ -113,6 +116,7 @@ def _seal_now() -> None:
     """Seal and sign on demand, as the keeper does it. Raises ``StoreError``."""
     try:
         with keeper_connection() as connection:
+            connection.execute("SELECT set_config('lock_timeout', %s, false)", [f"{SEAL_WAIT_S}s"])
             seal_all(connection)
             make_checkpoint(connection, signing_directory(), origin())
     except errors.LockNotAvailable:

@@ -85,7 +85,17 @@ def copy_external(name: str) -> None:
 
 
 def drop_external(name: str = _TEMPLATE_DATABASE) -> None:
-    """Drop a database of ours on the developer's server, whoever is connected to it."""
+    """Drop a database of ours on the developer's server, whoever is connected to it.
+
+    Each role ends its own connections: the owner may not be allowed to end the application's.
+    """
+    for url in {isolation.EXTERNAL_URL, isolation.EXTERNAL_OWNER_URL}:
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+                " WHERE datname = %s AND usename = current_user AND pid <> pg_backend_pid()",
+                [name],
+            )
     with _external() as connection:
         connection.execute(
             sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))

@@ -8,7 +8,7 @@ Without ``DATABASE_URL`` all servers are embedded ones below that directory. Wit
 database is made on that server and dropped again, so the role of ``DATABASE_URL`` needs
 ``CREATEDB`` (or the one of ``TECHNO_MIGRATION_DATABASE_URL``, which then owns the tables, with
 ``TECHNO_APP_ROLE`` naming the role of ``DATABASE_URL``). With ``DATABASE_URL`` alone one role does
-everything, and tests that are about privileges are skipped.
+everything. What is about privileges, or breaks a server, takes an embedded one all the same.
 """
 
 from __future__ import annotations

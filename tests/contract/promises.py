@@ -134,7 +134,7 @@ class Promises:
             return
         message = body["message"]
         assert isinstance(message, str)
-        assert message.strip() == message != ""
+        assert message.strip() != ""
         assert _INTERNALS.search(message) is None, message
         assert str(REPOSITORY) not in response.text
         assert str(self.service.var_dir) not in response.text

@@ -30,20 +30,28 @@ RECOVERY_LIMIT_S = 60.0
 
 
 class Outage:
-    """A service whose database stands beside it, so that nobody brings that back but us."""
+    """A service whose database stands beside it, so that nobody brings that back but us.
 
-    def __init__(self, service: Service, postgres: EmbeddedPostgres, var_dir: Path) -> None:
+    ``action`` leaves a mark when it runs; it is this service's own, for they share the database.
+    """
+
+    def __init__(
+        self, service: Service, postgres: EmbeddedPostgres, var_dir: Path, action: str
+    ) -> None:
         self.service = service
+        self.action = action
         self._postgres = postgres
         self._var_dir = Path(os.path.realpath(var_dir))
         self.mark = service.directory / "mark"
-        service.add_action("LEAVE_MARK", ["/usr/bin/touch", str(self.mark)])
+        service.add_action(action, ["/usr/bin/touch", str(self.mark)])
 
     @contextmanager
     def stopped(self) -> Iterator[None]:
         self._postgres.stop(hurry=True)
-        yield
-        self._postgres.start()
+        try:
+            yield
+        finally:
+            self._postgres.start()
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
@@ -70,7 +78,7 @@ def postgres() -> Iterator[tuple[EmbeddedPostgres, Path]]:
 @pytest.fixture(scope="module")
 def outage(start_service: Services, postgres: tuple[EmbeddedPostgres, Path]) -> Iterator[Outage]:
     with start_service(postgres=postgres[0], TECHNO_API_KEY=KEY) as service:
-        yield Outage(service, *postgres)
+        yield Outage(service, *postgres, "LEAVE_MARK")
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +91,7 @@ def outage_without_journal(
         if journal.exists():
             journal.rename(service.var_dir / "journal.moved")
         journal.write_text("not a directory")
-        yield Outage(service, *postgres)
+        yield Outage(service, *postgres, "LEAVE_ANOTHER_MARK")
 
 
 def test_a_start_without_a_place_for_the_journal_is_refused_in_one_sentence(
@@ -113,7 +121,7 @@ def refused(promises: Promises, answer: httpx.Response) -> str:
 @pytest.mark.parametrize("way", ["stopped", "frozen"])
 def test_nothing_runs_while_the_database_is_away(outage: Outage, way: str) -> None:
     service, promises = outage.service, Promises(outage.service)
-    run = {"command": "LEAVE_MARK"}
+    run = {"command": outage.action}
     traces = {}
     with service.client() as client, service.client() as issued:
         promises.held(client.get("/api/memory"), 200)
@@ -156,6 +164,7 @@ def test_without_database_and_journal_nothing_is_answered_but_503(
 ) -> None:
     service = outage_without_journal.service
     promises = Promises(service)
+    run = {"command": outage_without_journal.action}
     traces = []
     with service.client() as client, service.client(key="") as stranger:
         promises.held(client.get("/api/memory"), 200)
@@ -168,7 +177,7 @@ def test_without_database_and_journal_nothing_is_answered_but_503(
                 ("GET", "/api/nothing"),
             ):
                 for caller in (client, stranger):
-                    answer = timed(caller, method, path, json={"command": "LEAVE_MARK"})
+                    answer = timed(caller, method, path, json=run)
                     traces.append(refused(promises, answer))
             assert timed(client, "GET", "/health").status_code == 200
         assert not outage_without_journal.mark.exists()
