@@ -116,15 +116,11 @@ class Service:
 
     def stop(self) -> None:
         """End it as an operator would, and make sure that nothing of it is left."""
-        if self._owner is not None:
-            self._owner.close()
         table = process_table()
         family = [table[self.process.pid]] if self.process.pid in table else []
         family += descendants(self.process.pid, table)
         self.process.send_signal(signal.SIGTERM)
         self.process.wait(STOP_LIMIT_S)
-        if self.database:
-            databases.drop_external(self.database)
         assert self.process.returncode == 0, self.output
         assert wait_until_ended(family, 5.0), "processes are left"
 
@@ -158,9 +154,16 @@ class Service:
         self.end()
 
     def end(self) -> None:
-        """Stop it unless it has ended."""
-        if self.process.poll() is None:
-            self.stop()
+        """Stop it unless it has ended, and drop its database where it is on another's server."""
+        try:
+            if self.process.poll() is None:
+                self.stop()
+        finally:
+            if self._owner is not None:
+                self._owner.close()
+            if self.database:
+                databases.drop_external(self.database)
+                self.database = ""
 
     # -- what it is ----------------------------------------------------------------------------
 
