@@ -11,7 +11,7 @@ SOURCES := manage.py techno audit executor diagnostics
 
 .DEFAULT_GOAL := help
 .SUFFIXES:
-.PHONY: help run test test-fast lint format check bench clean
+.PHONY: help run test test-fast test-failed lint format check bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,6 +24,9 @@ test: $(DEVELOPMENT) ## the whole test suite, on the embedded PostgreSQL or on D
 
 test-fast: $(DEVELOPMENT) ## the tests that answer within a minute
 	@$(PY) -m pytest -q -m "not slow and not browser" -n 2
+
+test-failed: $(DEVELOPMENT) ## what failed in the last run, once more and alone
+	@$(PY) -m pytest -q --last-failed --last-failed-no-failures none
 
 lint: $(DEVELOPMENT) ## style, types, migrations that are missing, system checks
 	@$(PY) -m ruff check --quiet .

@@ -23,7 +23,8 @@ def failure(command: Command) -> str:
     descriptors = os.listdir("/proc/self/fd")
     result = run(command)
     assert (result.outcome, result.pid, result.exit_code) == (Outcome.SPAWN_FAILED, None, None)
-    assert os.listdir("/proc/self/fd") == descriptors
+    # Something of an earlier test may be collected meanwhile; nothing may be added.
+    assert set(os.listdir("/proc/self/fd")) <= set(descriptors)
     result.detail.encode()
     return result.detail
 
