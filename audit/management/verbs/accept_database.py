@@ -10,10 +10,10 @@ from django.core.management.base import CommandError
 from audit.checkpoint import Checkpoint
 from audit.checkpoints import make_checkpoint
 from audit.keeper import keeper_connection, origin, seal_all, signing_directory
-from audit.management.person import governed_command
 from audit.note import Note, NoteError
 from audit.signing import SigningDirectory
 from audit.tree import tree_size
+from techno.acts import governed_command
 from techno.gate import conclude
 from techno.governance.verdict import APPROVED
 

@@ -13,8 +13,8 @@ from django.utils import timezone
 from audit.archive import Archived, ArchiveRefused, archive_month, drop_month, months_before
 from audit.checkpoints import make_checkpoint
 from audit.keeper import keeper_connection, origin, seal_all, signing_directory
-from audit.management.person import governed_command
 from audit.verification import DEADLINE_S
+from techno.acts import governed_command
 from techno.gate import conclude
 from techno.governance.verdict import APPROVED
 

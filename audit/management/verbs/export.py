@@ -16,8 +16,8 @@ from audit.bundle import BundleError
 from audit.checkpoints import make_checkpoint
 from audit.export import NothingToExport, export_bundle
 from audit.keeper import keeper_connection, origin, seal_all, signing_directory
-from audit.management.person import governed_command
 from audit.verification import DEADLINE_S
+from techno.acts import governed_command
 from techno.gate import conclude
 from techno.governance.verdict import APPROVED
 

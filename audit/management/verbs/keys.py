@@ -9,7 +9,7 @@ from django.core.management.base import CommandError
 
 from audit.checkpoints import known_keys, make_checkpoint
 from audit.keeper import keeper_connection, origin, seal_all, signing_directory
-from audit.management.person import governed_command
+from techno.acts import governed_command
 from techno.gate import conclude
 from techno.governance.verdict import APPROVED
 

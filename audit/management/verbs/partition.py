@@ -6,9 +6,9 @@ from argparse import ArgumentParser
 from typing import Any
 
 from audit.keeper import keeper_connection
-from audit.management.person import governed_command
 from audit.repartition import BATCH_ROWS, copy_batch, is_partitioned, prepare, swap
 from audit.verification import DEADLINE_S
+from techno.acts import governed_command
 from techno.gate import conclude
 from techno.governance.verdict import APPROVED
 

@@ -10,9 +10,9 @@ from django.core.management.base import CommandError
 from django.utils import timezone
 
 from audit.keeper import keeper_connection, seal_all
-from audit.management.person import governed_command
 from audit.redaction import Choice, count_without_salt, redact
 from audit.verification import DEADLINE_S
+from techno.acts import governed_command
 from techno.gate import conclude
 from techno.governance.verdict import APPROVED
 
