@@ -10,17 +10,22 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, path
 from django.utils import timezone
+from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_safe
 
 from audit.models import AuditLog, AuditTrace
+from audit.proof_page import read_proof
 from audit.reader import AuditQuery, BadCursor, fetch_logs, fetch_unapproved
 from techno.governance.reason_codes import ReasonCode
 from techno.portal import keyset
 from techno.portal.keyset import KeysetPage
 from techno.portal.ledger import LedgerAdmin, portal_rows
 from techno.portal.ledger_filters import LedgerFilters, search_field, text_field
+from techno.portal.navigation import Page, offer_page
 from techno.portal.panels import Panel, offer_panel
 from techno.portal.references import Kind, link, offer
 
@@ -29,6 +34,7 @@ UNAPPROVED_PERIOD = timedelta(days=1)
 #: What traces are called that belong to no registered action.
 FIXED_ACTIONS = ("audit.read", "execute", "external", "memory.read", "metrics.read", "unknown")
 _EXECUTION_ID = re.compile(r"run_[0-9a-f]{32}")
+PROOF_TITLE = _("Proof")
 #: The contract's columns, which a trace and its row in audit_logs both have.
 SHARED_COLUMNS = ("timestamp", "reason_codes", "session_id", "user_ip")
 
@@ -107,6 +113,22 @@ class AuditTraceAdmin(LedgerAdmin):
             "action_url": link(request, Kind.ACTION, trace.action),
         }
 
+    def more_urls(self, name: str) -> list[URLPattern]:
+        """Return the page about the proof."""
+        wrap = self.admin_site.admin_view
+        return [path("proof/", wrap(require_safe(self.proof_view)), name=f"{name}_proof")]
+
+    def proof_view(self, request: HttpRequest) -> HttpResponse:
+        """Show the newest checkpoint, the public keys, and what waits."""
+        self.require_view_permission(request)
+        context = {
+            **self._context(request),
+            "title": PROOF_TITLE,
+            "list_title": capfirst(str(self.opts.verbose_name_plural)),
+            **read_proof(),
+        }
+        return self._render(request, "proof", context)
+
 
 def differences(trace: AuditTrace) -> list[str] | None:
     """Return the columns in which the row in ``audit_logs`` tells something else.
@@ -143,3 +165,4 @@ def read_unapproved() -> dict[str, Any]:
 
 offer(Kind.TRACE, AuditTrace, by="trace_id")
 offer_panel(Panel(10, AuditTrace, "admin/audit/unapproved_panel.html", read_unapproved))
+offer_page(Page(AuditTrace, PROOF_TITLE, "admin:audit_audittrace_proof"))

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.db.models import Model
+from django.urls import reverse
 from django.utils.functional import Promise
 from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
@@ -19,6 +21,25 @@ SECTIONS: dict[str, str | Promise] = {
 }
 #: Within a section: what is looked at most stands first.
 MODELS = ("CommandRun", "Action", "User", "Group")
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page beside the pages of ``model``, for those who may view it."""
+
+    model: type[Model]
+    title: str | Promise
+    url_name: str
+
+
+_pages: list[Page] = []
+
+
+def offer_page(page: Page) -> None:
+    """Put ``page`` into the menu, below its model. Raises ``ValueError`` when it is there."""
+    if any(page.url_name == other.url_name for other in _pages):
+        raise ValueError(f"{page.url_name} is in the menu already")
+    _pages.append(page)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +78,23 @@ def _entries(app: dict[str, Any], path: str) -> tuple[Entry, ...]:
         name = model["object_name"]
         return (MODELS.index(name) if name in MODELS else len(MODELS), str(model["name"]))
 
-    return tuple(
-        Entry(str(capfirst(model["name"])), model["admin_url"], path.startswith(model["admin_url"]))
-        for model in sorted(app["models"], key=place)
-        if model["admin_url"]
-    )
+    entries: list[Entry] = []
+    for model in sorted(app["models"], key=place):
+        if not model["admin_url"]:
+            continue
+        beside = _beside(model, path)
+        current = path.startswith(model["admin_url"]) and not any(each.current for each in beside)
+        entries += [Entry(str(capfirst(model["name"])), model["admin_url"], current), *beside]
+    return tuple(entries)
+
+
+def _beside(model: dict[str, Any], path: str) -> list[Entry]:
+    """Return the pages beside a model's own that this person may see."""
+    if not model["perms"].get("view"):
+        return []
+    return [
+        Entry(str(page.title), url, path == url)
+        for page in _pages
+        if page.model is model["model"]
+        for url in [reverse(page.url_name)]
+    ]
