@@ -8,20 +8,26 @@ triggers; nothing but the recorder's Python is passed by.
 from __future__ import annotations
 
 import math
+import os
 import random
 import secrets
 import uuid
+from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from multiprocessing import get_context
 from typing import Any
 
 import orjson
 import psycopg
 
+from techno.database.connection import DeadlineConnection, connect
 from techno.governance.reason_codes import ReasonCode
 from techno.governance.status import Status
 
 _MARK = "techno-test-database"
-_CHUNK_ROWS = 50_000
+_CHUNK_ROWS = 25_000
+_DEADLINE_S = 600.0
 _ACTIONS = ("GET_STATUS", "DISK_USAGE", "LIST_PROCESSES", "UPTIME", "MEMORY_USAGE")
 _READS = (
     ("audit.read", "/api/audit"),
@@ -70,21 +76,49 @@ def may_simulate(connection: psycopg.Connection[Any]) -> bool:
     return row is not None
 
 
-def simulate(connection: psycopg.Connection[Any], *, rows: int, days: float) -> None:
-    """Write ``rows`` rows, oldest first, over the ``days`` before now."""
-    chance = random.Random(secrets.randbits(64))  # noqa: S311 - made-up history, no secret
-    now = datetime.now(UTC)
-    start = now - timedelta(days=days)
+def simulate(
+    connection: psycopg.Connection[Any],
+    parameters: dict[str, Any],
+    *,
+    rows: int,
+    days: float,
+    jobs: int | None = None,
+) -> None:
+    """Write ``rows`` rows over the ``days`` before now, oldest first but for neighbours.
+
+    Several processes do it, each on a connection of its own made with ``parameters``: half of the
+    work is Python's. Raises ``psycopg.Error``.
+    """
+    start = datetime.now(UTC) - timedelta(days=days)
     connection.execute("SELECT audit_make_partitions_v1(%s, 3)", [math.ceil(days / 28)])
-    step_s = days * 86_400 / max(1, rows)
-    with connection.cursor() as cursor:
-        for first in range(0, rows, _CHUNK_ROWS):
-            made = [
-                _row(chance, start + timedelta(seconds=step_s * index))
-                for index in range(first, min(rows, first + _CHUNK_ROWS))
-            ]
-            with connection.transaction():
-                _copy(cursor, made)
+    chunks = [(first, min(rows, first + _CHUNK_ROWS)) for first in range(0, rows, _CHUNK_ROWS)]
+    with ProcessPoolExecutor(
+        max_workers=max(1, min(jobs or os.cpu_count() or 1, len(chunks))),
+        mp_context=get_context("spawn"),
+        initializer=_open,
+        initargs=(parameters,),
+    ) as pool:
+        for _ in pool.map(partial(_write, start, days * 86_400 / max(1, rows)), chunks):
+            pass
+
+
+_connection: DeadlineConnection | None = None
+
+
+def _open(parameters: dict[str, Any]) -> None:
+    """Connect a worker process."""
+    global _connection
+    _connection = connect(parameters, deadline_s=_DEADLINE_S, name="techno-simulate")
+
+
+def _write(start: datetime, step_s: float, bounds: tuple[int, int]) -> None:
+    """Make and write the rows with these numbers."""
+    if _connection is None:
+        raise RuntimeError("the worker process was not opened")
+    chance = random.Random(secrets.randbits(64))  # noqa: S311 - made-up history, no secret
+    made = [_row(chance, start + timedelta(seconds=step_s * index)) for index in range(*bounds)]
+    with _connection.transaction(), _connection.cursor() as cursor:
+        _copy(cursor, made)
 
 
 def _copy(cursor: psycopg.Cursor[Any], made: list[tuple[Any, ...]]) -> None:

@@ -80,10 +80,10 @@ def _start(directory: Path, stack: contextlib.ExitStack) -> Scene:
         _process("service", [sys.executable, "manage.py", "serve"], served, directory)
     )
     _wait_for(ports[0], process, directory / "service.log")
-    key = _manage(served, "apikey", "create", "benchmark")
+    key = manage(served, "apikey", "create", "benchmark")
     actions = directory / "actions.toml"
     actions.write_text(_ACTION_FILE)
-    _manage(served, "actions", "load", str(actions))
+    manage(served, "actions", "load", str(actions))
 
     embedded = EmbeddedPostgres(directory)
     owner = embedded.connection(OWNER_ROLE, "postgres")
@@ -174,7 +174,8 @@ def _wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
     raise BenchmarkError(f"{log.stem} did not start; it said:\n{said}")
 
 
-def _manage(environment: dict[str, str], *arguments: str) -> str:
+def manage(environment: dict[str, str], *arguments: str) -> str:
+    """Run a management command and return what it printed. Raises :class:`BenchmarkError`."""
     return _run(environment, "manage.py", *arguments)
 
 

@@ -10,6 +10,7 @@ from django.core.management.base import CommandError
 
 from audit.keeper import keeper_connection
 from audit.simulation import mark_for_tests, may_simulate, simulate
+from techno.database.current import connection_parameters
 
 HELP = "write made-up history; only into a database that says it is one for tests"
 
@@ -36,7 +37,7 @@ def run(options: dict[str, Any], out: Any, err: Any) -> int:
                 "An empty one can be marked with --this-is-a-test-database."
             )
         started_s = time.monotonic()
-        simulate(connection, rows=options["rows"], days=options["days"])
+        simulate(connection, connection_parameters(), rows=options["rows"], days=options["days"])
         took_s = time.monotonic() - started_s
     out.write(f"{options['rows']} rows in {took_s:.1f} s, {options['rows'] / took_s:.0f} rows/s")
     return 0
