@@ -7,12 +7,31 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from executor.validators import check_argv, check_environment
+from executor.validators import (
+    check_approver_groups,
+    check_argv,
+    check_environment,
+    check_isolation,
+    check_parameters,
+    check_reason_pattern,
+)
 from techno.governance.status import Status
 
 ACTION_NAME = RegexValidator(r"\A[A-Z_]{3,32}\Z", _("3 to 32 characters of A-Z and underscore."))
 TIMEOUT_MOST_S = 3600
 OUTPUT_MOST_BYTES = 16_777_216
+QUEUE_NAME = RegexValidator(
+    r"\A[a-z0-9][a-z0-9-]{0,62}\Z", _("Lower-case letters, digits and hyphens, 63 at most.")
+)
+APPROVALS_MOST = 10
+APPROVAL_TTL_LEAST_S, APPROVAL_TTL_MOST_S = 60, 7 * 86_400
+
+
+class WhenFull(models.TextChoices):
+    """What a request gets when its action runs as often as it may."""
+
+    WAIT = "wait", _("wait until the deadline")
+    REFUSE = "refuse", _("refuse at once")
 
 
 class Action(models.Model):
@@ -44,6 +63,49 @@ class Action(models.Model):
         help_text=_("Variables added to the minimal environment. Not for secrets."),
     )
     working_directory = models.CharField(_("working directory"), max_length=500, blank=True)
+    parameters = models.JSONField(
+        _("parameters"), default=dict, blank=True, validators=[check_parameters]
+    )
+    isolation = models.JSONField(
+        _("isolation"), default=dict, blank=True, validators=[check_isolation]
+    )
+    max_running = models.PositiveIntegerField(
+        _("runs at once"), default=0, help_text=_("0: as many as there are slots.")
+    )
+    max_queued = models.PositiveIntegerField(
+        _("waiting at once"), default=0, help_text=_("0: as many as there is room for.")
+    )
+    when_full = models.CharField(
+        _("when full"), max_length=12, choices=WhenFull.choices, default=WhenFull.WAIT
+    )
+    is_async = models.BooleanField(
+        _("asynchronous"), default=False, help_text=_("Answered at once; a worker runs it.")
+    )
+    queue = models.CharField(
+        _("queue"),
+        max_length=63,
+        blank=True,
+        validators=[QUEUE_NAME],
+        help_text=_("The group of hosts whose workers run it. Empty: the host that is asked."),
+    )
+    approvals_needed = models.PositiveSmallIntegerField(
+        _("approvals needed"), default=0, validators=[MaxValueValidator(APPROVALS_MOST)]
+    )
+    approver_groups = models.JSONField(
+        _("approvers' groups"), default=list, blank=True, validators=[check_approver_groups]
+    )
+    approval_ttl_s = models.PositiveIntegerField(
+        _("approval lapses after (s)"),
+        default=3600,
+        validators=[
+            MinValueValidator(APPROVAL_TTL_LEAST_S),
+            MaxValueValidator(APPROVAL_TTL_MOST_S),
+        ],
+    )
+    reason_pattern = models.CharField(
+        _("pattern of reasons"), max_length=200, blank=True, validators=[check_reason_pattern]
+    )
+    version = models.PositiveIntegerField(_("version"), default=1, editable=False)
     enabled = models.BooleanField(_("enabled"), default=True)
     source = models.CharField(
         _("source"),
@@ -64,9 +126,41 @@ class Action(models.Model):
         return self.name
 
 
+class ActionVersion(models.Model):
+    """What an action said from one change to the next. Rows are only ever added.
+
+    The action is named by text, so that its history outlives it; an action that is made anew
+    under an old name goes on counting.
+    """
+
+    action = models.CharField(_("action"), max_length=32)
+    version = models.PositiveIntegerField(_("version"))
+    snapshot = models.JSONField(_("definition"))
+    digest = models.CharField(_("digest"), max_length=64)
+    changed_at = models.DateTimeField(_("changed"), default=timezone.now)
+    changed_by = models.CharField(_("changed by"), max_length=150, blank=True)
+    trace_id = models.UUIDField(_("trace"), null=True)
+
+    class Meta:
+        db_table = "executor_action_versions"
+        default_permissions = ()
+        verbose_name = _("version of an action")
+        verbose_name_plural = _("versions of actions")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["action", "version"], name="executor_action_versions_once"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.action} {self.version}"
+
+
 class RunState(models.TextChoices):
     """How far a run has come. A row exists before its process does."""
 
+    WAITING = "waiting", _("waits for approval")
+    QUEUED = "queued", _("queued")
     RUNNING = "running", _("running")
     ENDED = "ended", _("ended")
 
@@ -80,7 +174,9 @@ class CommandRun(models.Model):
     execution_id = models.CharField(_("execution"), max_length=64, primary_key=True)
     trace_id = models.UUIDField(_("trace"), unique=True)
     action = models.CharField(_("action"), max_length=32)
+    version = models.PositiveIntegerField(_("action's version"), null=True)
     argv = models.JSONField(_("program and arguments"))
+    parameters = models.JSONField(_("parameters"), default=dict, db_default={})
     state = models.CharField(
         _("state"), max_length=12, choices=RunState.choices, default=RunState.RUNNING
     )
@@ -110,6 +206,11 @@ class CommandRun(models.Model):
     detail = models.TextField(_("detail"), blank=True)
     host = models.CharField(_("host"), max_length=255)
     worker = models.CharField(_("worker"), max_length=100)
+    queue = models.CharField(_("queue"), max_length=63, default="", db_default="")
+    heartbeat_at = models.DateTimeField(_("last heartbeat"), null=True)
+    cancel_requested_at = models.DateTimeField(_("cancel requested"), null=True)
+    cancel_requested_by = models.CharField(_("cancel requested by"), max_length=150, null=True)
+    idempotency_key = models.CharField(_("idempotency key"), max_length=255, null=True)
 
     class Meta:
         db_table = "command_runs"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 import tomllib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,23 +18,42 @@ from techno.database.current import store
 
 SHIPPED_DIRECTORY = Path(__file__).resolve().parent / "actions"
 
+#: In the order of :class:`RegisteredAction`'s fields.
 _FIND_SQL = """
-SELECT name, argv, timeout_s, output_limit_bytes, environment, working_directory, enabled
+SELECT name, argv, timeout_s, output_limit_bytes, environment, working_directory, enabled,
+       version, parameters, isolation, max_running, max_queued, when_full, is_async, queue,
+       approvals_needed, approver_groups, approval_ttl_s, reason_pattern
 FROM executor_actions WHERE name = %s
 """
 
 
 @dataclass(frozen=True, slots=True)
 class RegisteredAction:
-    """An action as it stands at the moment of a run."""
+    """An action as it stands at the moment of a run. It may be shared between runs: only read.
+
+    ``max_running`` and ``max_queued`` of 0 set no limit of their own; an empty ``queue`` is the
+    host that was asked.
+    """
 
     name: str
     argv: tuple[str, ...]
     timeout_s: float
     output_limit_bytes: int
-    environment: dict[str, str]
+    environment: Mapping[str, str]
     working_directory: str
     enabled: bool
+    version: int = 1
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    isolation: Mapping[str, Any] = field(default_factory=dict)
+    max_running: int = 0
+    max_queued: int = 0
+    when_full: str = "wait"
+    is_async: bool = False
+    queue: str = ""
+    approvals_needed: int = 0
+    approver_groups: Sequence[str] = ()
+    approval_ttl_s: int = 3600
+    reason_pattern: str = ""
 
 
 class BadActionFile(Exception):
@@ -46,16 +65,8 @@ def find_action(name: str) -> RegisteredAction | None:
     row = store().shared_reads.row(_FIND_SQL, name)
     if row is None:
         return None
-    name, argv, timeout_s, output_limit_bytes, environment, working_directory, enabled = row
-    return RegisteredAction(
-        name,
-        tuple(argv),
-        timeout_s,
-        output_limit_bytes,
-        dict(environment),  # the row may be shared with another run
-        working_directory,
-        enabled,
-    )
+    name, argv, *rest = row
+    return RegisteredAction(name, tuple(argv), *rest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +97,7 @@ def load_actions(path: Path) -> Loaded:
                 created.append(draft.name)
             elif _differs(old, draft):
                 draft.pk, draft.enabled, draft.created_at = old.pk, old.enabled, old.created_at
+                draft.version = old.version
                 draft.save(force_update=True)
                 changed.append(draft.name)
             else:
@@ -100,6 +112,17 @@ _FILE_FIELDS = (
     "output_limit_bytes",
     "environment",
     "working_directory",
+    "parameters",
+    "isolation",
+    "max_running",
+    "max_queued",
+    "when_full",
+    "is_async",
+    "queue",
+    "approvals_needed",
+    "approver_groups",
+    "approval_ttl_s",
+    "reason_pattern",
 )
 
 

@@ -8,6 +8,7 @@ from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework.request import Request
 
 from executor.engine import Result
+from executor.requests import RunRequest
 from executor.runs import execute
 from executor.serializers import ExecuteRequest
 from techno.gate import Governed
@@ -39,7 +40,7 @@ class ExecuteView(GovernedView):
         values = _REQUEST.run_validation(request.data)
         governed = governed_of(request)
         governed.name_session(values.get("session_id") or values.get("sessionId") or "")
-        ran = execute(governed, values["command"])
+        ran = execute(governed, RunRequest(values["command"], values.get("params") or {}))
         return _answer(request, governed, ran.verdict, ran.result)
 
 

@@ -16,6 +16,7 @@ INSERT_ONLY = (
     "audit_checkpoints",
     "audit_signing_keys",
     "audit_cosignatures",
+    "executor_action_versions",
 )
 #: Their partitions are reached through them only.
 PARTITIONED = ("audit_logs", "audit_traces", "audit_trace_codes")

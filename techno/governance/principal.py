@@ -12,6 +12,10 @@ class Scope(enum.StrEnum):
     EXECUTE = "execute"
     AUDIT_READ = "audit:read"
     DIAGNOSTICS_READ = "diagnostics:read"
+    RUNS_READ = "runs:read"
+    RUNS_READ_ALL = "runs:read-all"
+    RUNS_CANCEL = "runs:cancel"
+    APPROVALS_READ = "approvals:read"
 
 
 class PrincipalKind(enum.StrEnum):

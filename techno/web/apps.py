@@ -12,11 +12,11 @@ class WebConfig(AppConfig):
 
     def ready(self) -> None:
         from audit import recorder
-        from executor import runs
+        from executor import local_run
         from techno.web import instruments
 
         recorder.WRITE_OBSERVERS.append(instruments.audit_write_observed)
-        runs.RUN_OBSERVERS.append(instruments.run_ended)
+        local_run.RUN_OBSERVERS.append(instruments.run_ended)
         # Django sends the signal only for apps with models, and only after all migrations ran.
         post_migrate.connect(
             settle_database,

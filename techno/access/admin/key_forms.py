@@ -20,6 +20,10 @@ SCOPE_MEANINGS = {
     Scope.EXECUTE: _("run registered actions"),
     Scope.AUDIT_READ: _("read the audit log"),
     Scope.DIAGNOSTICS_READ: _("read memory, metrics and diagnostics"),
+    Scope.RUNS_READ: _("look at its own runs"),
+    Scope.RUNS_READ_ALL: _("look at the runs of every key"),
+    Scope.RUNS_CANCEL: _("stop runs that it may look at"),
+    Scope.APPROVALS_READ: _("look at the approvals that its runs wait for"),
 }
 
 

@@ -1,0 +1,115 @@
+"""A run on this host, in this process: recorded as an intent, executed, and closed.
+
+The closing write is left on the governed act, so that the run's end and the audit row become
+durable in one transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.conf import settings
+
+from executor import engine
+from executor.decision import Decision
+from executor.ending import KILL_WAIT_S, TERM_GRACE_S
+from executor.outcome import verdict_of
+from executor.ran import Ran
+from executor.statements import CLOSE_RUN, OPEN_RUN
+from executor.worker_identity import HOST, this_worker
+from techno.database.current import store
+from techno.database.group_commit import Write
+from techno.gate import Governed
+from techno.governance.trace import iso_ms
+from techno.governance.verdict import Verdict
+
+#: What ending a process tree may take of the caller's window. The engine bounds it: this is what
+#: is left when a tree ignores TERM, is slow to die, and holds its pipes.
+ENDING_S = TERM_GRACE_S + KILL_WAIT_S + engine.DRAIN_S
+
+#: Told after each run its status and how many seconds it took (the metrics listen here).
+RUN_OBSERVERS: list[Callable[[str, float], None]] = []
+
+
+def execution_id_of(governed: Governed) -> str:
+    """Return the identity of the run that a governed act starts."""
+    return "run_" + governed.trace.trace_id.replace("-", "")
+
+
+def run_here(governed: Governed, decision: Decision) -> Ran:
+    """Record the intent, run the process, and leave the closing write with the audit row.
+
+    Returns in time for the answer to leave within ``ANSWER_DEADLINE_S`` of the request's
+    arrival. Raises ``StoreUnavailable`` when the intent cannot be recorded: nothing ran then.
+    """
+    execution_id = execution_id_of(governed)
+    store().writes.commit(Write(OPEN_RUN, intent_row(governed, decision, execution_id)))
+    governed.execution_id = execution_id
+    ends_at_s = governed.trace.arrived_monotonic_s + settings.ANSWER_DEADLINE_S - ENDING_S
+    result = engine.run(command_of(decision, execution_id), deadline=ends_at_s)
+    verdict = verdict_of(result)
+    governed.also.append(Write(CLOSE_RUN, closing_row(execution_id, verdict, result)))
+    tell_observers(verdict, result)
+    return Ran(verdict, result)
+
+
+def command_of(decision: Decision, execution_id: str) -> engine.Command:
+    """Return what the engine is to run for a decision."""
+    action = decision.action
+    return engine.Command(
+        argv=decision.argv,
+        timeout_s=action.timeout_s,
+        output_limit_bytes=action.output_limit_bytes,
+        env=decision.environment,
+        cwd=action.working_directory or None,
+        marker=execution_id,
+    )
+
+
+def tell_observers(verdict: Verdict, result: engine.Result) -> None:
+    """Tell whoever counts runs about one that is over."""
+    for observer in RUN_OBSERVERS:
+        observer(verdict.status.value, result.duration_ms / 1000)
+
+
+def intent_row(governed: Governed, decision: Decision, execution_id: str) -> dict[str, Any]:
+    """Return the row that says what is about to be started, by whom, and who watches it."""
+    principal, trace, action = governed.principal, governed.trace, decision.action
+    return {
+        "execution_id": execution_id,
+        "trace_id": trace.trace_id,
+        "action": action.name,
+        "version": action.version,
+        "argv": decision.shown_argv,
+        "parameters": decision.parameters,
+        "principal_kind": principal.kind.value,
+        "principal_label": principal.label,
+        "key_prefix": principal.key_prefix,
+        "session_id": governed.session_id,
+        "user_ip": trace.client_address,
+        "timeout_s": action.timeout_s,
+        "requested_at": trace.timestamp,
+        "host": HOST,
+        "worker": this_worker(),
+    }
+
+
+def closing_row(execution_id: str, verdict: Verdict, result: engine.Result) -> dict[str, Any]:
+    """Return the row that closes a run. PostgreSQL's text cannot hold NUL; it is replaced."""
+    started_ms = int(result.started_at * 1000)
+    return {
+        "execution_id": execution_id,
+        "status": verdict.status.value,
+        "reason_codes": verdict.codes,
+        "started_at": iso_ms(started_ms),
+        "ended_at": iso_ms(started_ms + result.duration_ms),
+        "duration_ms": result.duration_ms,
+        "exit_code": result.exit_code,
+        "signal": result.signal,
+        "stdout": result.stdout.replace("\0", "\ufffd"),
+        "stderr": result.stderr.replace("\0", "\ufffd"),
+        "output_bytes": result.stdout_bytes + result.stderr_bytes,
+        "truncated": result.truncated,
+        "detail": result.detail,
+    }

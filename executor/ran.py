@@ -1,0 +1,21 @@
+"""What became of a request to run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from executor.engine import Result
+from techno.governance.verdict import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """The verdict, and the result if anything was started.
+
+    ``preview`` is what a dry run tells beside the verdict.
+    """
+
+    verdict: Verdict
+    result: Result | None = None
+    preview: Mapping[str, object] | None = None
