@@ -35,6 +35,7 @@ PURE = {
     "techno.launch": set(),
     "techno.processes": set(),
     "executor.argv": set(),
+    "executor.cron": {"croniter"},
     "executor.engine": {"executor"},
     "executor.spawn": set(),
     "executor.output": {"executor"},
