@@ -29,6 +29,8 @@ class Circuit:
         self._pid = os.getpid()
         self._cause = ""
         self._since_s = 0.0
+        #: How many outages there were: a connection that is older than the last one is suspect.
+        self.outages = 0
 
     @property
     def cause(self) -> str:
@@ -55,6 +57,7 @@ class Circuit:
             if knocking:
                 return
             self._since_s = time.monotonic()
+            self.outages += 1
         threading.Thread(target=self._knock, name="database-circuit", daemon=True).start()
 
     def _knock(self) -> None:

@@ -43,24 +43,32 @@ class DeadlineConnection(psycopg.Connection[Any]):
             raise DeadlineExceeded(f"PostgreSQL gave no answer within {limit_s:g} s") from error
 
 
-def connect(parameters: dict[str, Any], *, deadline_s: float, name: str) -> DeadlineConnection:
+def connect(
+    parameters: dict[str, Any],
+    *,
+    deadline_s: float,
+    name: str,
+    statement_timeout_s: float | None = None,
+) -> DeadlineConnection:
     """Open an autocommit connection whose every query ends within ``deadline_s``.
 
-    ``parameters`` are psycopg's connection parameters, ``name`` shows in ``pg_stat_activity``.
-    Raises ``psycopg.OperationalError`` when the server cannot be reached.
+    It prepares what it repeats, and tells times in UTC. ``parameters`` are psycopg's connection
+    parameters, ``name`` shows in ``pg_stat_activity``; a living server ends a statement itself
+    after ``statement_timeout_s``. Raises ``psycopg.OperationalError`` when it cannot be reached.
     """
     options: dict[str, Any] = {
         "connect_timeout": CONNECT_TIMEOUT_S,
-        "application_name": name,
         **parameters,
+        "application_name": name,
     }
     connection = DeadlineConnection.connect(**options, autocommit=True)
     connection.deadline_s = deadline_s
-    configure(connection)
-    return connection
-
-
-def configure(connection: DeadlineConnection) -> None:
-    """Set up a new connection of ours: it prepares what it repeats, and tells times in UTC."""
     connection.prepare_threshold = 1
-    connection.execute("SET TIME ZONE 'UTC'")
+    try:
+        connection.execute("SET TIME ZONE 'UTC'")
+        if statement_timeout_s is not None:
+            connection.execute(f"SET statement_timeout = {int(statement_timeout_s * 1000)}")
+    except BaseException:
+        connection.close()
+        raise
+    return connection

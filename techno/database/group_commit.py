@@ -118,6 +118,7 @@ class GroupCommit:
         self._queue: list[_Waiter] = []
         self._leading = False
         self._connection: DeadlineConnection | None = None
+        self._outages = self._circuit.outages
 
     def commit(self, *writes: Write) -> None:
         """Return when ``writes`` are committed, all of them in one transaction.
@@ -214,7 +215,10 @@ class GroupCommit:
         new one, a server that hangs is not.
         """
         try:
+            if self._outages != self._circuit.outages:  # what was opened before may be half dead
+                self._drop()
             if self._connection is None or self._connection.closed:
+                self._outages = self._circuit.outages
                 self._connection = self._connect()
             absent = self._absent(self._connection, unsure) if unsure else []
             self._execute(self._connection, [*plain, *absent])

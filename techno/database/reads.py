@@ -1,112 +1,156 @@
-"""Short reads of the hot path: a few pooled connections, each with a deadline."""
+"""Short reads of the hot path: a bounded number of connections, each query with a deadline.
+
+A pool that replaces broken connections by itself, after a pause, has none to give in the moment
+in which the server is back. Here whoever finds no healthy connection opens one, in its own
+thread, and learns at once whether that is possible.
+"""
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import psycopg
-from psycopg_pool import ConnectionPool, PoolTimeout
 
 from techno.database.circuit import Circuit
-from techno.database.connection import CONNECT_TIMEOUT_S, DeadlineConnection, configure
+from techno.database.connection import DeadlineConnection, DeadlineExceeded, connect
 from techno.database.errors import StoreSlow, StoreUnavailable, translate
+from techno.database.point_query import Parameters, PointQueries
 
-POOL_LEAST = 1
-POOL_MOST = 8
+CONNECTIONS_MOST = 8
 #: How much of the deadline the server has for itself.
 SERVER_SHARE = 0.75
-POOL_WAIT_S = 1.0
+#: How long to wait for one of the connections when all are in use.
+TURN_WAIT_S = 1.0
 
-Parameters = Sequence[Any] | Mapping[str, Any]
+#: The server forgot, or will not follow, what a connection prepared: another one will do.
+_STALE_PLANS = frozenset({"0A000", "26000"})
 
 
 class Reads:
-    """Runs queries on pooled autocommit connections of this process."""
+    """Runs queries on autocommit connections of this process, the most recently used first.
+
+    An exhausted or slow database concerns the caller; one that is away trips ``circuit``.
+    """
 
     def __init__(
         self,
         parameters: dict[str, Any],
         circuit: Circuit,
         *,
+        name: str,
         deadline_s: float,
-        most: int = POOL_MOST,
+        most: int = CONNECTIONS_MOST,
     ) -> None:
-        self._parameters = {"connect_timeout": CONNECT_TIMEOUT_S, **parameters}
+        self._parameters = parameters
         self._circuit = circuit
+        self._name = name
         self._deadline_s = deadline_s
         self._most = most
-        self._lock = threading.Lock()
-        self._pid = 0
-        self._pool: ConnectionPool[DeadlineConnection] | None = None
+        #: Connections of a parent process: neither used nor closed, for closing tells the server.
+        self._inherited: list[tuple[PointQueries, int]] = []
+        self._idle: list[tuple[PointQueries, int]] = []
+        self._start_over()
 
-    def _configure(self, connection: DeadlineConnection) -> None:
-        """Set up a new pooled connection."""
-        connection.autocommit = True
-        connection.deadline_s = self._deadline_s
-        configure(connection)
-        # The server ends a slow query before we give up on the server: the one is the question's
-        # fault and concerns its caller, the other concerns everybody.
-        limit_ms = int(self._deadline_s * 1000 * SERVER_SHARE)
-        connection.execute(f"SET statement_timeout = {limit_ms}")
+    def _start_over(self) -> None:
+        """Forget everything that belongs to another process (after a fork)."""
+        self._pid = os.getpid()
+        self._turns = threading.BoundedSemaphore(self._most)
+        self._inherited += self._idle
+        #: Healthy when last seen, each with the number of outages before it was opened.
+        self._idle = []
 
-    def _open(self) -> ConnectionPool[DeadlineConnection]:
-        """Return this process's pool, opened on first use (never shared across a fork)."""
-        pool = self._pool
-        if pool is not None and self._pid == os.getpid():
-            return pool
-        with self._lock:
-            if self._pool is None or self._pid != os.getpid():
-                self._pid = os.getpid()
-                self._pool = ConnectionPool(
-                    kwargs=self._parameters,
-                    connection_class=DeadlineConnection,
-                    configure=self._configure,
-                    min_size=POOL_LEAST,
-                    max_size=self._most,
-                    timeout=POOL_WAIT_S,
-                    name="techno-reads",
-                    open=True,
-                )
-            return self._pool
+    def rows(self, sql: str, parameters: Parameters = None) -> list[tuple[Any, ...]]:
+        """Return all rows of a query, none for a statement without a result.
 
-    def rows(self, sql: str, parameters: Parameters = ()) -> list[tuple[Any, ...]]:
-        """Return all rows of a query. Raises :class:`StoreUnavailable`.
-
-        A connection that turned out to be dead (the server restarted) is replaced once: reads
-        may be repeated.
+        Raises :class:`StoreUnavailable`. A connection that turned out to be dead (the server
+        restarted) is replaced once: reads may be repeated.
         """
         self._circuit.require()
-        pool = self._open()
+        if self._pid != os.getpid():
+            self._start_over()
+        turns = self._turns
+        if not turns.acquire(timeout=TURN_WAIT_S):
+            raise StoreUnavailable("no database connection became free in time")
         try:
-            try:
-                return self._fetch(pool, sql, parameters)
-            except psycopg.OperationalError as error:
-                if error.sqlstate is not None and not error.sqlstate.startswith("57P"):
-                    raise
-                if type(error).__name__ in {"DeadlineExceeded", "PoolTimeout"}:
-                    raise
-                pool.check()
-                return self._fetch(pool, sql, parameters)
-        except PoolTimeout as error:
-            self._circuit.trip("no database connection became free in time")
-            raise StoreUnavailable("no database connection became free in time") from error
+            return self._answer(sql, parameters)
         except psycopg.Error as error:
             translated = translate(error)
             if isinstance(translated, StoreUnavailable) and not isinstance(translated, StoreSlow):
                 self._circuit.trip(str(translated))
             raise translated from error
+        finally:
+            turns.release()
 
-    def row(self, sql: str, parameters: Parameters = ()) -> tuple[Any, ...] | None:
+    def row(self, sql: str, parameters: Parameters = None) -> tuple[Any, ...] | None:
         """Return the first row of a query, or ``None``. Raises :class:`StoreUnavailable`."""
         found = self.rows(sql, parameters)
         return found[0] if found else None
 
-    @staticmethod
-    def _fetch(
-        pool: ConnectionPool[DeadlineConnection], sql: str, parameters: Parameters
+    def _answer(self, sql: str, parameters: Parameters) -> list[tuple[Any, ...]]:
+        """Ask on an idle connection, and on a new one when there is none or that was stale."""
+        outages = self._circuit.outages
+        idle = self._take(outages)
+        if idle is not None:
+            try:
+                return self._ask(idle, outages, sql, parameters)
+            except psycopg.Error as error:
+                if not _is_stale(error):
+                    raise
+        fresh = self._connect()
+        return self._ask(PointQueries(fresh), outages, sql, parameters)
+
+    def _ask(
+        self, queries: PointQueries, outages: int, sql: str, parameters: Parameters
     ) -> list[tuple[Any, ...]]:
-        with pool.connection() as connection:
-            return connection.execute(sql, parameters or None).fetchall()
+        """Ask, and keep the connection if it is still of use."""
+        stale = True
+        try:
+            rows = queries.rows(sql, parameters)
+            stale = False
+            return rows
+        except psycopg.Error as error:
+            stale = _is_stale(error)
+            raise
+        finally:
+            if queries.is_reusable and not stale:
+                self._idle.append((queries, outages))
+            else:
+                queries.connection.close()
+
+    def _take(self, outages: int) -> PointQueries | None:
+        """Return an idle connection; those from before an outage are closed unseen."""
+        while True:
+            try:
+                queries, before = self._idle.pop()
+            except IndexError:
+                return None
+            if before == outages:
+                return queries
+            queries.connection.close()
+
+    def _connect(self) -> DeadlineConnection:
+        # The server ends a slow query before we give up on the server: the one is the question's
+        # fault and concerns its caller, the other concerns everybody.
+        return connect(
+            self._parameters,
+            deadline_s=self._deadline_s,
+            name=self._name,
+            statement_timeout_s=self._deadline_s * SERVER_SHARE,
+        )
+
+    def close(self) -> None:
+        """Close what is idle. Readers may still come; they open new connections."""
+        while self._idle:
+            self._idle.pop()[0].connection.close()
+
+
+def _is_stale(error: psycopg.Error) -> bool:
+    """Whether the connection was lost, or remembers wrongly, while the server may be well."""
+    if isinstance(error, DeadlineExceeded):
+        return False
+    state = error.sqlstate
+    if state is None:
+        return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
+    return state.startswith("57P") or state in _STALE_PLANS

@@ -32,13 +32,12 @@ class Store:
             self.circuit,
             wait_s=deadline_s * BATCHES_WAITED_FOR,
         )
-        self.reads = Reads(
-            {**parameters, "application_name": "techno-reads"}, self.circuit, deadline_s=deadline_s
-        )
+        self.reads = Reads(parameters, self.circuit, name="techno-reads", deadline_s=deadline_s)
         #: For lists, whose questions people make up: a slow one has longer, and fails alone.
         self.list_reads = Reads(
-            {**parameters, "application_name": "techno-lists"},
+            parameters,
             self.circuit,
+            name="techno-lists",
             deadline_s=max(deadline_s, LIST_DEADLINE_S),
             most=LIST_CONNECTIONS_MOST,
         )
