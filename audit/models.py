@@ -75,6 +75,10 @@ class AuditTrace(InsertOnly):
         verbose_name = _("trace")
         verbose_name_plural = _("traces")
         default_permissions = ("view",)
+        permissions = [
+            ("export_audittrace", "May export the log"),
+            ("verify_log", "May verify the log"),
+        ]
         # No ordering here: lists are ordered by (timestamp, trace_id) where they are made, and
         # nothing else shall pay for a sort.
 

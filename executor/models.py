@@ -121,6 +121,7 @@ class Action(models.Model):
         db_table = "executor_actions"
         verbose_name = _("action")
         verbose_name_plural = _("actions")
+        permissions = [("run_action", "May run actions")]
 
     def __str__(self) -> str:
         return self.name
@@ -216,6 +217,11 @@ class CommandRun(models.Model):
         db_table = "command_runs"
         verbose_name = _("command run")
         verbose_name_plural = _("command runs")
+        permissions = [
+            ("view_output", "May see what runs printed"),
+            ("cancel_commandrun", "May stop runs"),
+            ("approve_run", "May decide about runs that wait for approval"),
+        ]
         indexes = [
             models.Index(fields=["requested_at", "execution_id"], name="command_runs_newest"),
             models.Index(fields=["key_prefix", "requested_at"], name="command_runs_key"),
