@@ -7,6 +7,8 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from executor.approval_models import Approval, ApprovalDecision
+from executor.schedule_models import ActionSchedule, ScheduleFiring
 from executor.validators import (
     check_approver_groups,
     check_argv,
@@ -16,6 +18,18 @@ from executor.validators import (
     check_reason_pattern,
 )
 from techno.governance.status import Status
+
+__all__ = [
+    "Action",
+    "ActionSchedule",
+    "ActionVersion",
+    "Approval",
+    "ApprovalDecision",
+    "CommandRun",
+    "RunState",
+    "ScheduleFiring",
+    "WhenFull",
+]
 
 ACTION_NAME = RegexValidator(r"\A[A-Z_]{3,32}\Z", _("3 to 32 characters of A-Z and underscore."))
 TIMEOUT_MOST_S = 3600

@@ -13,9 +13,10 @@ from techno.governance.verdict import Verdict
 class Ran:
     """The verdict, and the result if anything was started.
 
-    ``preview`` is what a dry run tells beside the verdict.
+    ``preview`` is what a dry run tells beside the verdict, ``approval`` what a run waits for.
     """
 
     verdict: Verdict
     result: Result | None = None
     preview: Mapping[str, object] | None = None
+    approval: Mapping[str, object] | None = None

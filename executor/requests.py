@@ -13,7 +13,8 @@ class RunRequest:
     ``parameters`` are the values as the caller gave them, unchecked. ``dry_run`` asks what would
     happen. ``respond_async`` asks for an answer before the end. ``idempotency_key`` is the
     caller's name for this request, and ``fingerprint`` the digest of what it asked for then.
-    ``reason`` is what approvers are told.
+    ``reason`` is what approvers are told; ``on_behalf_of`` names the people who stand behind a
+    request that is made by no person, such as a schedule's, and may not approve of it.
     """
 
     command: str
@@ -23,3 +24,4 @@ class RunRequest:
     idempotency_key: str = ""
     reason: str = ""
     fingerprint: str = ""
+    on_behalf_of: tuple[str, ...] = ()

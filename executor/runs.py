@@ -7,6 +7,7 @@ from typing import TypedDict
 
 from django.conf import settings
 
+from executor.approvals import needs_approval, request_approval
 from executor.decision import Decision, decide
 from executor.local_run import ENDING_S, run_here
 from executor.ran import Ran
@@ -39,7 +40,9 @@ def execute(governed: Governed, request: RunRequest) -> Ran:
     decision = decide(governed, request)
     if isinstance(decision, Verdict):
         return Ran(decision)
-    # Dry runs end here. Then people: what needs approval waits here.
+    # Dry runs end here.
+    if needs_approval(decision):
+        return request_approval(governed, decision, request)
     # The fleet: what is asynchronous, or runs on another host's queue, is queued here.
     return _run_in_slot(governed, decision)
 

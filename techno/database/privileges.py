@@ -17,6 +17,7 @@ INSERT_ONLY = (
     "audit_signing_keys",
     "audit_cosignatures",
     "executor_action_versions",
+    "executor_approval_decisions",
 )
 #: Their partitions are reached through them only.
 PARTITIONED = ("audit_logs", "audit_traces", "audit_trace_codes")

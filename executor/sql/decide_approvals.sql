@@ -1,0 +1,23 @@
+-- Decisions, each with what follows from it for the approval and for its run. The key of a
+-- decision holds its number: whoever decided on the ground of an older state is refused by it.
+WITH r AS (
+    SELECT * FROM jsonb_to_recordset(%s::jsonb) AS r(
+        identity text, execution_id text, number smallint, decision text, person text,
+        reason text, trace_id uuid, decided_at timestamptz, state text, given smallint,
+        status text, reason_codes jsonb, detail text)
+), decided AS (
+    INSERT INTO executor_approval_decisions
+        (identity, execution_id, number, decision, person, reason, trace_id, decided_at)
+    SELECT identity, execution_id, number, decision, person, reason, trace_id, decided_at FROM r
+), approval AS (
+    UPDATE executor_approvals a
+    SET state = r.state, given = r.given,
+        settled_at = CASE WHEN r.state <> 'waiting' THEN r.decided_at END
+    FROM r WHERE a.execution_id = r.execution_id
+)
+UPDATE command_runs c
+SET state = CASE WHEN r.state = 'approved' THEN 'queued' ELSE 'ended' END,
+    status = r.status, reason_codes = r.reason_codes, detail = r.detail,
+    ended_at = CASE WHEN r.state <> 'approved' THEN r.decided_at END
+FROM r
+WHERE c.execution_id = r.execution_id AND c.state = 'waiting' AND r.state <> 'waiting'
