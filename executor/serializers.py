@@ -6,6 +6,7 @@ from typing import Any
 
 from rest_framework import serializers
 
+from executor.approval_models import REASON_LIMIT
 from techno.gate import SESSION_LIMIT
 
 COMMAND_RULE = "must be 3 to 32 characters of A-Z and underscore."
@@ -61,6 +62,13 @@ class ExecuteRequest(serializers.Serializer[Any]):
         required=False,
         help_text="Values of the action's parameters.",
         error_messages={"not_a_dict": "must be an object."},
+    )
+
+    reason = StrictText(
+        required=False,
+        allow_blank=True,
+        max_length=REASON_LIMIT,
+        help_text="Why this is asked for; actions that need approval want it.",
     )
 
     default_error_messages = {"invalid": "The body must be a JSON object."}

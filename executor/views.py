@@ -7,7 +7,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework.request import Request
 
-from executor.engine import Result
+from executor.ran import Ran
 from executor.requests import RunRequest
 from executor.runs import execute
 from executor.serializers import ExecuteRequest
@@ -18,6 +18,8 @@ from techno.web.answers import Answer, answer, governed_of
 from techno.web.schema import EXECUTE_RESPONSES
 from techno.web.view import GovernedView
 
+#: The run is known and has not ended: its address says where it will be told.
+ACCEPTED = 202
 #: Checks keep nothing of what they check: making the fields anew cost more than the checks do.
 _REQUEST = ExecuteRequest()
 
@@ -40,8 +42,10 @@ class ExecuteView(GovernedView):
         values = _REQUEST.run_validation(request.data)
         governed = governed_of(request)
         governed.name_session(values.get("session_id") or values.get("sessionId") or "")
-        ran = execute(governed, RunRequest(values["command"], values.get("params") or {}))
-        return _answer(request, governed, ran.verdict, ran.result)
+        asked = RunRequest(
+            values["command"], values.get("params") or {}, reason=values.get("reason") or ""
+        )
+        return _answer(request, governed, execute(governed, asked))
 
 
 @extend_schema_view(post=extend_schema(deprecated=True, operation_id="process"))
@@ -49,8 +53,9 @@ class ProcessView(ExecuteView):
     """The older name of execute."""
 
 
-def _answer(request: Request, governed: Governed, verdict: Any, result: Result | None) -> Answer:
+def _answer(request: Request, governed: Governed, ran: Ran) -> Answer:
     """Wrap a run. Its output stands beside the envelope only: long output travels once."""
+    verdict, result = ran.verdict, ran.result
     if verdict.http_status >= 400:  # no decision about a run, but a refusal to talk about one
         return answer(request, verdict=verdict)
     facts = {
@@ -62,5 +67,14 @@ def _answer(request: Request, governed: Governed, verdict: Any, result: Result |
         "execution_id": governed.execution_id,
     }
     output = {"stdout": result.stdout if result else "", "stderr": result.stderr if result else ""}
-    data = {**facts, "trace_id": governed.trace.trace_id, "command": governed.action}
-    return answer(request, data, verdict, {**facts, **output})
+    data: dict[str, Any] = {
+        **facts,
+        "trace_id": governed.trace.trace_id,
+        "command": governed.action,
+    }
+    if ran.approval is not None:
+        data["approval"] = ran.approval
+    answered = answer(request, data, verdict, {**facts, **output})
+    if verdict.http_status == ACCEPTED:
+        answered["Location"] = f"/api/runs/{governed.execution_id}"
+    return answered

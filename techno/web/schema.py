@@ -50,11 +50,24 @@ class ExecutionFacts(serializers.Serializer[Any]):
     execution_id = serializers.RegexField(r"^[a-z0-9_]+$", allow_null=True)
 
 
+class ApprovalFacts(serializers.Serializer[Any]):
+    """What a run waits for, or waited for."""
+
+    state = serializers.CharField()
+    needed = serializers.IntegerField()
+    given = serializers.IntegerField()
+    groups = serializers.ListField(child=serializers.CharField())
+    reason = serializers.CharField()
+    expires_at = serializers.DateTimeField()
+    decisions = serializers.ListField(child=serializers.DictField())
+
+
 class ExecutionData(ExecutionFacts):
     """A run, in ``data``."""
 
     trace_id = serializers.UUIDField()
     command = serializers.CharField()
+    approval = ApprovalFacts(required=False)
 
 
 class ExecuteAnswer(Envelope, ExecutionFacts):
@@ -126,7 +139,7 @@ class MetricsAnswer(Envelope):
     data = AuditEntry(many=True)
 
 
-def _responses(answer: Any, *extra: int) -> dict[Any, Any]:
+def responses_of(answer: Any, *extra: int) -> dict[Any, Any]:
     """Return the answers that every endpoint can give, with ``answer`` as its success."""
     refusals = {
         401: "No live API key.",
@@ -148,12 +161,12 @@ def _responses(answer: Any, *extra: int) -> dict[Any, Any]:
 
 
 EXECUTE_RESPONSES = {
-    **_responses(ExecuteAnswer, 400, 409, 413, 415),
+    **responses_of(ExecuteAnswer, 400, 409, 413, 415),
     202: OpenApiResponse(ExecuteAnswer, description="Not ended yet."),
 }
-AUDIT_RESPONSES = _responses(AuditAnswer, 400)
-MEMORY_RESPONSES = _responses(MemoryAnswer)
-METRICS_RESPONSES = _responses(MetricsAnswer)
+AUDIT_RESPONSES = responses_of(AuditAnswer, 400)
+MEMORY_RESPONSES = responses_of(MemoryAnswer)
+METRICS_RESPONSES = responses_of(MetricsAnswer)
 
 
 class ProofAnswer(Envelope):
@@ -163,7 +176,7 @@ class ProofAnswer(Envelope):
 
 
 PROOF_RESPONSES = {
-    **_responses(ProofAnswer, 400),
+    **responses_of(ProofAnswer, 400),
     202: OpenApiResponse(Refusal, description="Not under a checkpoint yet."),
     404: OpenApiResponse(Refusal, description="No such row."),
 }

@@ -10,11 +10,15 @@ import psycopg
 from django.core.management.base import BaseCommand
 
 from audit.keeper import Task, keep, tasks
+from audit.recorder import AuditUnavailable
+from executor.approval_decisions import lapse_overdue
 from executor.reaping import reap_lost_runs
 from techno.access.snapshot import write_snapshot
+from techno.database.errors import StoreError
 
 SNAPSHOT_EVERY_S = 10.0
 REAP_EVERY_S = 15.0
+LAPSE_EVERY_S = 2.0
 
 
 class Command(BaseCommand):
@@ -33,6 +37,7 @@ class Command(BaseCommand):
                 *tasks(),
                 Task("key snapshot", SNAPSHOT_EVERY_S, _snapshot),
                 Task("lost runs", REAP_EVERY_S, _reap),
+                Task("approvals", LAPSE_EVERY_S, _lapse),
             ],
         )
 
@@ -43,3 +48,10 @@ def _snapshot(connection: psycopg.Connection[Any]) -> None:
 
 def _reap(connection: psycopg.Connection[Any]) -> None:
     reap_lost_runs()
+
+
+def _lapse(connection: psycopg.Connection[Any]) -> None:
+    try:
+        lapse_overdue()
+    except AuditUnavailable as error:  # nothing lapsed; the keeper complains and comes again
+        raise StoreError(str(error)) from error
