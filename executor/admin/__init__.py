@@ -1,5 +1,5 @@
-"""Actions and runs in the portal, one module for each noun."""
+"""Actions, runs and what waits for people in the portal, one module for each noun."""
 
-from executor.admin import actions, runs
+from executor.admin import actions, approvals, runs
 
-__all__ = ["actions", "runs"]
+__all__ = ["actions", "approvals", "runs"]

@@ -20,7 +20,7 @@ SECTIONS: dict[str, str | Promise] = {
     "auth": _("People"),
 }
 #: Within a section: what is looked at most stands first.
-MODELS = ("CommandRun", "Action", "User", "Group")
+MODELS = ("CommandRun", "Approval", "Action", "ActionSchedule", "User", "Group")
 
 
 @dataclass(frozen=True, slots=True)

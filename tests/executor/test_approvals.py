@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Group, Permission, User
+from django.contrib.auth.models import User
 from django.utils import timezone
 
 from executor.approval_decisions import current_approval, decide_run, lapse_overdue
@@ -18,50 +18,15 @@ from executor.approvals import object_to_start
 from executor.approvers import Approver, approver_of
 from executor.decision import Decision, decide
 from executor.models import Action, CommandRun
-from executor.ran import Ran
 from executor.requests import RunRequest
-from executor.runs import execute
-from techno.access.issue import issue_key
 from techno.access.models import ApiKey
 from techno.acts import person
-from techno.gate import Governed, begin, conclude
-from techno.governance.principal import Principal, PrincipalKind, Scope
+from techno.gate import Governed, begin
+from techno.governance.principal import Principal
 from techno.governance.status import Status
+from tests.approving import ask, key, new_action, staff
 
 pytestmark = pytest.mark.usefixtures("database")
-LETTERS = "ABCDEFGHIJKLMNOP"
-
-
-def action(**fields: Any) -> Action:
-    name = "APPROVE_" + "".join(LETTERS[int(digit, 16)] for digit in uuid.uuid4().hex[:16])
-    usual = {"name": name, "argv": ["/bin/true"], "approvals_needed": 1}
-    return Action.objects.create(**(usual | fields))
-
-
-def staff(*groups: str, permitted: bool = True, **fields: Any) -> User:
-    user = User.objects.create(
-        username=f"staff_{uuid.uuid4().hex[:10]}", is_staff=True, password="!", **fields
-    )
-    for name in groups:
-        user.groups.add(Group.objects.get_or_create(name=name)[0])
-    if permitted:
-        for codename in ("approve_run", "run_action"):
-            user.user_permissions.add(Permission.objects.get(codename=codename))
-    return User.objects.get(pk=user.pk)
-
-
-def key(**fields: Any) -> Principal:
-    made: ApiKey = issue_key(label="a console", scopes=["execute"], **fields).key
-    return Principal(PrincipalKind.API_KEY, made.prefix, made.label, frozenset({Scope.EXECUTE}))
-
-
-def ask(principal: Principal, wanted: Action, reason: str = "because") -> tuple[str, Ran]:
-    """Ask for a run as a console does; return its execution id and what was answered."""
-    governed = begin(method="POST", path="/api/execute")
-    governed.principal = principal
-    ran = execute(governed, RunRequest(wanted.name, reason=reason))
-    conclude(governed, ran.verdict)
-    return governed.execution_id or "", ran
 
 
 def decided(execution_id: str, user: User, *, approve: bool = True, reason: str = "seen") -> Any:
@@ -97,7 +62,7 @@ def state(execution_id: str) -> tuple[str, str, str]:
 
 
 def test_a_run_waits_until_enough_people_have_approved() -> None:
-    wanted = action(approvals_needed=2)
+    wanted = new_action(approvals_needed=2)
     execution_id, ran = ask(key(), wanted)
     assert (ran.verdict.status, ran.verdict.codes) == (Status.NEUTRAL, ["G14_approval_required"])
     assert ran.verdict.http_status == 202
@@ -120,7 +85,7 @@ def test_a_run_waits_until_enough_people_have_approved() -> None:
 
 
 def test_one_refusal_ends_it() -> None:
-    execution_id, _ = ask(key(), action(approvals_needed=3))
+    execution_id, _ = ask(key(), new_action(approvals_needed=3))
     refuser = staff()
     assert decided(execution_id, refuser, approve=False).approved
     assert state(execution_id) == ("refused", "ended", "BLOCKED")
@@ -133,7 +98,7 @@ def test_one_refusal_ends_it() -> None:
 
 
 def test_it_lapses_by_the_keeper_and_by_a_look() -> None:
-    wanted = action()
+    wanted = new_action()
     first, second = ask(key(), wanted)[0], ask(key(), wanted)[0]
     past = timezone.now() - timedelta(seconds=1)
     Approval.objects.filter(pk__in=[first, second]).update(expires_at=past)
@@ -147,7 +112,7 @@ def test_it_lapses_by_the_keeper_and_by_a_look() -> None:
 
 
 def test_nobody_decides_about_their_own() -> None:
-    wanted = action()
+    wanted = new_action()
     owner, issuer = staff(), staff()
     mine = key(owner=owner.get_username().upper(), created_by=issuer)
     execution_id, _ = ask(mine, wanted)
@@ -168,7 +133,7 @@ def test_nobody_decides_about_their_own() -> None:
 
 
 def test_only_members_with_the_permission_decide() -> None:
-    execution_id, _ = ask(key(), action(approver_groups=["deciders", "others"]))
+    execution_id, _ = ask(key(), new_action(approver_groups=["deciders", "others"]))
     for somebody in (
         staff(),
         staff("deciders", permitted=False),
@@ -185,20 +150,20 @@ def test_only_members_with_the_permission_decide() -> None:
 
 @pytest.mark.parametrize("reason", ["", "  ", "two\nlines", "x" * 501, "OPS 12"])
 def test_a_request_needs_a_reason_of_the_right_form(reason: str) -> None:
-    execution_id, ran = ask(key(), action(reason_pattern="OPS-[0-9]+"), reason)
+    execution_id, ran = ask(key(), new_action(reason_pattern="OPS-[0-9]+"), reason)
     assert (ran.verdict.codes, ran.verdict.http_status) == (["G11_invalid_payload"], 400)
     assert ran.verdict.message.startswith("reason: ")
     assert execution_id == ""
 
 
 def test_a_decision_needs_a_reason_too() -> None:
-    execution_id, _ = ask(key(), action(reason_pattern="OPS-[0-9]+"), "OPS-12")
+    execution_id, _ = ask(key(), new_action(reason_pattern="OPS-[0-9]+"), "OPS-12")
     assert decided(execution_id, staff(), reason=" ").codes == ["G11_invalid_payload"]
     assert decided(execution_id, staff(), reason="looks right").approved
 
 
 def test_of_many_at_once_each_counts_once() -> None:
-    execution_id, _ = ask(key(), action(approvals_needed=3))
+    execution_id, _ = ask(key(), new_action(approvals_needed=3))
     people = [approver_of(staff()) for _ in range(6)]
     acts = [act(User(username=approver.username)) for approver in people]
     verdicts: list[bool] = []
@@ -229,7 +194,7 @@ def resolved(principal: Principal, wanted: Action) -> Decision:
 
 
 def test_what_starts_is_what_was_approved() -> None:
-    wanted, asking = action(), key()
+    wanted, asking = new_action(), key()
     decision = resolved(asking, wanted)
     execution_id, _ = ask(asking, wanted)
     assert object_to_start(execution_id, decision) is not None  # not approved yet
@@ -247,13 +212,13 @@ def test_what_starts_is_what_was_approved() -> None:
 def test_what_changed_or_lost_its_right_does_not_start() -> None:
     asking = key()
     for change in ({"version": 2}, {"enabled": False}):
-        wanted = action()
+        wanted = new_action()
         decision = resolved(asking, wanted)
         execution_id, _ = ask(asking, wanted)
         decided(execution_id, staff())
         Action.objects.filter(pk=wanted.pk).update(**change)
         assert object_to_start(execution_id, decision) is not None
-    wanted = action()
+    wanted = new_action()
     decision = resolved(asking, wanted)
     execution_id, _ = ask(asking, wanted)
     decided(execution_id, staff())
@@ -264,7 +229,7 @@ def test_what_changed_or_lost_its_right_does_not_start() -> None:
 
 
 def test_a_run_that_was_cancelled_while_it_waited_is_withdrawn() -> None:
-    execution_id, _ = ask(key(), action())
+    execution_id, _ = ask(key(), new_action())
     CommandRun.objects.filter(pk=execution_id).update(state="ended", status="BLOCKED")
     assert not decided(execution_id, staff()).approved
     lapse_overdue()

@@ -14,12 +14,13 @@ from tests.portal.making import client_of, make_run, person, record
 LISTS = {
     "audit_audittrace": "audit.view_audittrace",
     "executor_commandrun": "executor.view_commandrun",
+    "executor_approval": "executor.view_approval",
     "executor_action": "executor.view_action",
     "access_apikey": "access.view_apikey",
     "auth_user": "auth.view_user",
     "auth_group": "auth.view_group",
 }
-LEDGERS = ("audit_audittrace", "executor_commandrun")
+LEDGERS = ("audit_audittrace", "executor_commandrun", "executor_approval")
 
 
 def address(name: str, page: str = "changelist") -> str:
