@@ -12,7 +12,8 @@ from executor.approval_models import REASON_LIMIT, ApprovalState
 from executor.approval_reads import find_approval
 from executor.approval_statements import OPEN_APPROVAL, OPEN_WAITING_RUN
 from executor.decision import Decision
-from executor.local_run import execution_id_of, intent_row
+from executor.fleet import queued_row
+from executor.local_run import execution_id_of
 from executor.ran import Ran
 from executor.registry import find_action
 from executor.requesters import people_behind, principal_now
@@ -55,7 +56,7 @@ def request_approval(governed: Governed, decision: Decision, request: RunRequest
     if complaint:
         return Ran(refuse(ReasonCode.G11_INVALID_PAYLOAD, message=f"reason: {complaint}"))
     execution_id = execution_id_of(governed)
-    run = {**intent_row(governed, decision, execution_id), "queue": action.queue}
+    run = queued_row(governed, decision, request)
     principal = governed.principal
     approval = {
         **{name: run[name] for name in ("execution_id", "trace_id", "requested_at", "action")},

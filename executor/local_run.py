@@ -15,8 +15,10 @@ from executor import engine
 from executor.decision import Decision
 from executor.ending import KILL_WAIT_S, TERM_GRACE_S
 from executor.outcome import verdict_of
+from executor.output import OnOutput
 from executor.ran import Ran
-from executor.statements import CLOSE_RUN, OPEN_RUN
+from executor.statements import CLOSE_RUN, OPEN_RUN, REMEMBER
+from executor.watching import Watch, watching
 from executor.worker_identity import HOST, this_worker
 from techno.database.current import store
 from techno.database.group_commit import Write
@@ -37,21 +39,59 @@ def execution_id_of(governed: Governed) -> str:
     return "run_" + governed.trace.trace_id.replace("-", "")
 
 
-def run_here(governed: Governed, decision: Decision) -> Ran:
+def run_here(
+    governed: Governed,
+    decision: Decision,
+    idempotency_key: str = "",
+    remembered: dict[str, Any] | None = None,
+) -> Ran:
     """Record the intent, run the process, and leave the closing write with the audit row.
 
-    Returns in time for the answer to leave within ``ANSWER_DEADLINE_S`` of the request's
-    arrival. Raises ``StoreUnavailable`` when the intent cannot be recorded: nothing ran then.
+    ``remembered`` makes the request repeatable; it stands exactly if the intent does. Returns in
+    time for the answer to leave within ``ANSWER_DEADLINE_S`` of the request's arrival. Raises
+    ``StoreUnavailable`` when the intent cannot be recorded, ``DuplicateKey`` when an equal
+    request came first: nothing ran then.
     """
     execution_id = execution_id_of(governed)
-    store().writes.commit(Write(OPEN_RUN, intent_row(governed, decision, execution_id)))
+    intent = Write(OPEN_RUN, intent_row(governed, decision, execution_id, idempotency_key))
+    if remembered is None:
+        store().writes.commit(intent)
+    else:
+        store().writes.commit(intent, Write(REMEMBER, remembered))
     governed.execution_id = execution_id
+    with watching.over(execution_id) as watch:
+        return run_opened(governed, decision, watch)
+
+
+def run_opened(governed: Governed, decision: Decision, watch: Watch) -> Ran:
+    """Run what has its intent, within the caller's window, and leave the closing write."""
+    execution_id = watch.execution_id
     ends_at_s = governed.trace.arrived_monotonic_s + settings.ANSWER_DEADLINE_S - ENDING_S
-    result = engine.run(command_of(decision, execution_id), deadline=ends_at_s)
+    result = perform(decision, execution_id, watch, deadline=ends_at_s)
     verdict = verdict_of(result)
-    governed.also.append(Write(CLOSE_RUN, closing_row(execution_id, verdict, result)))
+    governed.also.append(Write(CLOSE_RUN, closing_row(execution_id, verdict, result, watch.told)))
     tell_observers(verdict, result)
     return Ran(verdict, result)
+
+
+def perform(
+    decision: Decision,
+    execution_id: str,
+    watch: Watch,
+    *,
+    deadline: float | None = None,
+    on_output: OnOutput | None = None,
+) -> engine.Result:
+    """Run what was decided, in this process, to its end. The intent stands already.
+
+    The one place that starts programs, for web processes and workers alike.
+    """
+    return engine.run(
+        command_of(decision, execution_id),
+        deadline=deadline,
+        cancelled=watch.cancelled,
+        on_output=on_output,
+    )
 
 
 def command_of(decision: Decision, execution_id: str) -> engine.Command:
@@ -73,7 +113,9 @@ def tell_observers(verdict: Verdict, result: engine.Result) -> None:
         observer(verdict.status.value, result.duration_ms / 1000)
 
 
-def intent_row(governed: Governed, decision: Decision, execution_id: str) -> dict[str, Any]:
+def intent_row(
+    governed: Governed, decision: Decision, execution_id: str, idempotency_key: str = ""
+) -> dict[str, Any]:
     """Return the row that says what is about to be started, by whom, and who watches it."""
     principal, trace, action = governed.principal, governed.trace, decision.action
     return {
@@ -92,11 +134,17 @@ def intent_row(governed: Governed, decision: Decision, execution_id: str) -> dic
         "requested_at": trace.timestamp,
         "host": HOST,
         "worker": this_worker(),
+        "idempotency_key": idempotency_key or None,
     }
 
 
-def closing_row(execution_id: str, verdict: Verdict, result: engine.Result) -> dict[str, Any]:
-    """Return the row that closes a run. PostgreSQL's text cannot hold NUL; it is replaced."""
+def closing_row(
+    execution_id: str, verdict: Verdict, result: engine.Result, told: str = ""
+) -> dict[str, Any]:
+    """Return the row that closes a run; ``told`` says who made it end.
+
+    PostgreSQL's text cannot hold NUL; it is replaced.
+    """
     started_ms = int(result.started_at * 1000)
     return {
         "execution_id": execution_id,
@@ -111,5 +159,5 @@ def closing_row(execution_id: str, verdict: Verdict, result: engine.Result) -> d
         "stderr": result.stderr.replace("\0", "\ufffd"),
         "output_bytes": result.stdout_bytes + result.stderr_bytes,
         "truncated": result.truncated,
-        "detail": result.detail,
+        "detail": "; ".join(part for part in (told, result.detail) if part),
     }

@@ -225,6 +225,11 @@ class CommandRun(models.Model):
     heartbeat_at = models.DateTimeField(_("last heartbeat"), null=True)
     cancel_requested_at = models.DateTimeField(_("cancel requested"), null=True)
     cancel_requested_by = models.CharField(_("cancel requested by"), max_length=150, null=True)
+    cancel_reason = models.CharField(
+        _("reason of the cancel"), max_length=300, default="", db_default=""
+    )
+    #: What a waiting run needs to start, readable by the service only; erased at its end.
+    sealed = models.TextField(default="", db_default="", editable=False)
     idempotency_key = models.CharField(_("idempotency key"), max_length=255, null=True)
 
     class Meta:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from django.conf import settings
 
 from executor.approvals import needs_approval, request_approval
 from executor.decision import Decision, decide
+from executor.fleet import goes_to_a_worker, is_limited, run_on_a_worker
+from executor.idempotency import answered_once
 from executor.local_run import ENDING_S, run_here
 from executor.ran import Ran
 from executor.requests import RunRequest
 from executor.slots import NoSlot, Slots
 from executor.sql import statement
+from executor.turns import run_in_turn
 from techno.database.current import store
 from techno.gate import Governed
 from techno.governance.reason_codes import ReasonCode
@@ -36,23 +39,33 @@ def execute(governed: Governed, request: RunRequest) -> Ran:
     arrival. Raises ``StoreUnavailable`` when the intent cannot be recorded: nothing ran then.
     """
     governed.action = request.command
-    # The fleet: the first answer to the same idempotency key is given again here.
+    return answered_once(governed, request, lambda remembered: _act(governed, request, remembered))
+
+
+def _act(governed: Governed, request: RunRequest, remembered: dict[str, Any] | None) -> Ran:
+    """Do what was asked; ``remembered`` is to be committed together with a run's intent."""
     decision = decide(governed, request)
     if isinstance(decision, Verdict):
         return Ran(decision)
     # Dry runs end here.
     if needs_approval(decision):
         return request_approval(governed, decision, request)
-    # The fleet: what is asynchronous, or runs on another host's queue, is queued here.
-    return _run_in_slot(governed, decision)
+    if goes_to_a_worker(decision, request):
+        return run_on_a_worker(governed, decision, request, remembered)
+    return _run_in_slot(governed, decision, request, remembered)
 
 
-def _run_in_slot(governed: Governed, decision: Decision) -> Ran:
+def _run_in_slot(
+    governed: Governed, decision: Decision, request: RunRequest, remembered: dict[str, Any] | None
+) -> Ran:
     """Run here as soon as there is a slot, and not at all when there is none in time."""
     window_s = settings.ANSWER_DEADLINE_S - ENDING_S - governed.elapsed_s()
     try:
         with slots().hold(wait_s=window_s - LEAST_RUN_S):
-            return run_here(governed, decision)
+            if is_limited(decision):
+                ends_in_s = settings.ANSWER_DEADLINE_S - ENDING_S - LEAST_RUN_S
+                return run_in_turn(governed, decision, request, remembered, ends_in_s)
+            return run_here(governed, decision, request.idempotency_key, remembered)
     except NoSlot:
         return Ran(refuse(ReasonCode.G12_TIMEOUT))
 

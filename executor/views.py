@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from drf_spectacular.utils import extend_schema, extend_schema_view
+from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 
+from executor.preferences import InvalidName, checked_name, fingerprint, wants_async
 from executor.ran import Ran
 from executor.requests import RunRequest
 from executor.runs import execute
@@ -42,10 +44,20 @@ class ExecuteView(GovernedView):
         values = _REQUEST.run_validation(request.data)
         governed = governed_of(request)
         governed.name_session(values.get("session_id") or values.get("sessionId") or "")
+        try:
+            name = checked_name(request.META.get("HTTP_IDEMPOTENCY_KEY"))
+        except InvalidName as error:
+            raise ValidationError(str(error)) from error
         asked = RunRequest(
-            values["command"], values.get("params") or {}, reason=values.get("reason") or ""
+            values["command"],
+            values.get("params") or {},
+            reason=values.get("reason") or "",
+            respond_async=wants_async(request.META.get("HTTP_PREFER", "")),
+            idempotency_key=name,
+            fingerprint=fingerprint(request.data) if name else "",
         )
-        return _answer(request, governed, execute(governed, asked))
+        ran = execute(governed, asked)
+        return _answer(request, governed, ran)
 
 
 @extend_schema_view(post=extend_schema(deprecated=True, operation_id="process"))
@@ -77,4 +89,6 @@ def _answer(request: Request, governed: Governed, ran: Ran) -> Answer:
     answered = answer(request, data, verdict, {**facts, **output})
     if verdict.http_status == ACCEPTED:
         answered["Location"] = f"/api/runs/{governed.execution_id}"
+    if ran.replayed:
+        answered["Idempotency-Replayed"] = "true"
     return answered

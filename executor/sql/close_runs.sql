@@ -8,4 +8,4 @@ FROM jsonb_to_recordset(%s::jsonb) AS r(
     execution_id text, status text, reason_codes jsonb, started_at timestamptz,
     ended_at timestamptz, duration_ms integer, exit_code integer, signal integer, stdout text,
     stderr text, output_bytes bigint, truncated boolean, detail text)
-WHERE c.execution_id = r.execution_id AND c.state = 'running'
+WHERE c.execution_id = r.execution_id AND c.state <> 'ended'

@@ -14,10 +14,15 @@ WITH r AS (
     SET state = r.state, given = r.given,
         settled_at = CASE WHEN r.state <> 'waiting' THEN r.decided_at END
     FROM r WHERE a.execution_id = r.execution_id
+), released AS (
+    UPDATE command_runs c
+    SET state = CASE WHEN r.state = 'approved' THEN 'queued' ELSE 'ended' END,
+        status = r.status, reason_codes = r.reason_codes, detail = r.detail,
+        ended_at = CASE WHEN r.state <> 'approved' THEN r.decided_at END,
+        sealed = CASE WHEN r.state = 'approved' THEN c.sealed ELSE '' END
+    FROM r
+    WHERE c.execution_id = r.execution_id AND c.state = 'waiting' AND r.state <> 'waiting'
+    RETURNING c.execution_id, c.queue, c.state
 )
-UPDATE command_runs c
-SET state = CASE WHEN r.state = 'approved' THEN 'queued' ELSE 'ended' END,
-    status = r.status, reason_codes = r.reason_codes, detail = r.detail,
-    ended_at = CASE WHEN r.state <> 'approved' THEN r.decided_at END
-FROM r
-WHERE c.execution_id = r.execution_id AND c.state = 'waiting' AND r.state <> 'waiting'
+SELECT executor_deliver_v1(array_agg(ARRAY[execution_id, queue]))
+FROM released WHERE state = 'queued' AND queue <> '' HAVING count(*) > 0

@@ -1,11 +1,13 @@
 -- The intents of a batch of runs, committed before any of their processes exists.
 INSERT INTO command_runs (execution_id, trace_id, action, version, argv, parameters, state,
     status, reason_codes, principal_kind, principal_label, key_prefix, session_id, user_ip,
-    timeout_s, requested_at, stdout, stderr, output_bytes, truncated, detail, host, worker)
+    timeout_s, requested_at, stdout, stderr, output_bytes, truncated, detail, host, worker,
+    heartbeat_at, idempotency_key)
 SELECT execution_id, trace_id, action, version, argv, coalesce(parameters, '{}'::jsonb), 'running',
     '', '[]'::jsonb, principal_kind, principal_label, key_prefix, session_id, user_ip,
-    timeout_s, requested_at, '', '', 0, false, '', host, worker
+    timeout_s, requested_at, '', '', 0, false, '', host, worker, clock_timestamp(), idempotency_key
 FROM jsonb_to_recordset(%s::jsonb) AS r(
     execution_id text, trace_id uuid, action text, version integer, argv jsonb, parameters jsonb,
     principal_kind text, principal_label text, key_prefix text, session_id text, user_ip text,
-    timeout_s float8, requested_at timestamptz, host text, worker text)
+    timeout_s float8, requested_at timestamptz, host text, worker text,
+    idempotency_key text)

@@ -18,6 +18,7 @@ INSERT_ONLY = (
     "audit_cosignatures",
     "executor_action_versions",
     "executor_approval_decisions",
+    "command_run_ends",
 )
 #: Their partitions are reached through them only.
 PARTITIONED = ("audit_logs", "audit_traces", "audit_trace_codes")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import psycopg
@@ -13,16 +14,19 @@ from audit.keeper import Task, keep, tasks
 from audit.recorder import AuditUnavailable
 from executor.approval_decisions import lapse_overdue
 from executor.reaping import reap_lost_runs
+from executor.upkeep import forget_answers, tend_queue
 from techno.access.snapshot import write_snapshot
-from techno.database.errors import StoreError
+from techno.database.errors import StoreUnavailable
 
 SNAPSHOT_EVERY_S = 10.0
-REAP_EVERY_S = 15.0
+REAP_EVERY_S = 3.0
 LAPSE_EVERY_S = 2.0
+TEND_EVERY_S = 2.0
+FORGET_EVERY_S = 600.0
 
 
 class Command(BaseCommand):
-    """Replays the journal, seals and signs the log, copies key digests, closes lost runs."""
+    """Replays the journal, seals and signs the log, copies key digests, looks after runs."""
 
     help = "Do the background work of this host; `serve` starts one of these."
 
@@ -38,6 +42,8 @@ class Command(BaseCommand):
                 Task("key snapshot", SNAPSHOT_EVERY_S, _snapshot),
                 Task("lost runs", REAP_EVERY_S, _reap),
                 Task("approvals", LAPSE_EVERY_S, _lapse),
+                Task("queued runs", TEND_EVERY_S, _tend),
+                Task("old answers", FORGET_EVERY_S, _forget),
             ],
         )
 
@@ -47,11 +53,24 @@ def _snapshot(connection: psycopg.Connection[Any]) -> None:
 
 
 def _reap(connection: psycopg.Connection[Any]) -> None:
-    reap_lost_runs()
+    _waiting_for_the_store(reap_lost_runs)
+
+
+def _tend(connection: psycopg.Connection[Any]) -> None:
+    _waiting_for_the_store(tend_queue)
 
 
 def _lapse(connection: psycopg.Connection[Any]) -> None:
+    _waiting_for_the_store(lapse_overdue)
+
+
+def _waiting_for_the_store(work: Callable[[], object]) -> None:
+    """Do what needs audit rows; without them it is done next time, as with any outage."""
     try:
-        lapse_overdue()
-    except AuditUnavailable as error:  # nothing lapsed; the keeper complains and comes again
-        raise StoreError(str(error)) from error
+        work()
+    except AuditUnavailable as error:
+        raise StoreUnavailable(str(error)) from error
+
+
+def _forget(connection: psycopg.Connection[Any]) -> None:
+    forget_answers()

@@ -23,6 +23,7 @@ from techno.web.supervisor import Service, StoppedError, Supervisor
 
 _WEB_GRACE_S = 25.0  # gunicorn itself gives its workers 20
 _KEEPER_GRACE_S = 15.0
+_WORKER_GRACE_S = 25.0  # its runs have 20; while PostgreSQL is away it may not hear SIGTERM
 # What only the migration is given: who serves requests must not be able to change the schema.
 _OWNER_ONLY = frozenset({"TECHNO_MIGRATION_DATABASE_URL"})
 _PROBE_LIMIT_S = 2.0
@@ -87,8 +88,10 @@ def services(*, worker: bool) -> list[Service]:
     keeper = Service(
         "The keeper", (sys.executable, "manage.py", "keep"), stage=1, grace_s=_KEEPER_GRACE_S
     )
-    beside: list[Service] = []
-    return [web, keeper, *(beside if worker else [])]
+    runner = Service(
+        "The worker", (sys.executable, "manage.py", "worker"), stage=0, grace_s=_WORKER_GRACE_S
+    )
+    return [web, keeper, *([runner] if worker else [])]
 
 
 def say(message: str) -> None:

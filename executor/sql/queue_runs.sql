@@ -1,0 +1,1 @@
+SELECT executor_queue_runs_v1(%s::jsonb)

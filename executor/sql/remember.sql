@@ -1,0 +1,1 @@
+SELECT executor_remember_v1(%s::jsonb)

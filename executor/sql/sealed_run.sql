@@ -1,0 +1,1 @@
+SELECT sealed FROM command_runs WHERE execution_id = %s

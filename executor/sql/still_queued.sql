@@ -1,0 +1,1 @@
+SELECT 1 FROM command_runs WHERE execution_id = %s AND state = 'queued'
