@@ -2,8 +2,11 @@
 
 import os
 
-from django.core.wsgi import get_wsgi_application
+import django
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "techno.settings")
+django.setup(set_prefix=False)
 
-application = get_wsgi_application()
+from techno.web.direct import Handler  # noqa: E402 - it needs the settings
+
+application = Handler()

@@ -15,17 +15,10 @@ from techno.governance.verdict import APPROVED, Verdict, refuse
 from techno.web import instruments
 from techno.web.answers import FALLBACKS, plain_answer
 from techno.web.client_address import client_address, networks
+from techno.web.direct import Views, is_governed
 
 log = structlog.get_logger(__name__)
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
-
-
-def is_governed(path: str) -> bool:
-    """Whether what is asked under ``path`` must leave an audit row."""
-    return path.startswith("/api/") or path in _ALIASES
-
-
-_ALIASES = frozenset({"/process", "/audit/fetch", "/api"})
 
 
 class GovernedRequests:
@@ -33,11 +26,15 @@ class GovernedRequests:
 
     It is the outermost middleware: whatever happens inside, a crash of the framework included,
     comes back here as a response, gets its verdict, and leaves only once its row is durable.
+    The middleware inside is the portal's; governed requests pass it by (``techno.web.direct``).
     """
 
-    def __init__(self, get_response: GetResponse) -> None:
+    def __init__(
+        self, get_response: GetResponse, governed_response: GetResponse | None = None
+    ) -> None:
         self._get_response = get_response
         self._trusted = networks(settings.TRUSTED_PROXIES)
+        self._governed_response = governed_response or Views().respond
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """Answer one request."""
@@ -86,7 +83,7 @@ class GovernedRequests:
     def _respond(self, request: HttpRequest, governed: Governed) -> HttpResponseBase:
         """Return the inner response, or an envelope in place of what is none."""
         try:
-            response = self._get_response(request)
+            response = self._governed_response(request)
         except Exception as error:
             log.error("request failed outside of its view", exc_info=error)
             return plain_answer(request, governed, refuse(ReasonCode.E5_INTERNAL_ERROR))

@@ -62,7 +62,8 @@ def _answer(method: str, path: str, peer: str, error: BaseException) -> bytes:
     from django.http import HttpRequest
 
     from techno.web.answers import plain_answer
-    from techno.web.middleware import GovernedRequests, is_governed
+    from techno.web.direct import is_governed
+    from techno.web.middleware import GovernedRequests
 
     if path and not is_governed(path):
         return b""
@@ -76,7 +77,7 @@ def _answer(method: str, path: str, peer: str, error: BaseException) -> bytes:
         governed.detail["unread"] = type(error).__name__
         return plain_answer(request, governed, _verdict(error))
 
-    response: Any = GovernedRequests(refuse_unread)(request)
+    response: Any = GovernedRequests(refuse_unread, refuse_unread)(request)
     status = HTTPStatus(response.status_code)
     lines = [f"HTTP/1.1 {status.value} {status.phrase}", "Connection: close"]
     lines += [f"{name}: {value}" for name, value in response.items()]

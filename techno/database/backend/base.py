@@ -5,6 +5,7 @@ A portal page that asks a frozen server must end with an error, not hold its thr
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 from django.conf import settings
@@ -14,6 +15,15 @@ from psycopg import IsolationLevel
 
 from techno.database.connection import CONNECT_TIMEOUT_S, DeadlineConnection
 
+#: Threads that have opened a connection. A number may be another thread's later: then one looks
+#: after connections in vain.
+_threads: set[int] = set()
+
+
+def has_connected() -> bool:
+    """Whether the ORM has, or had, a connection in this thread."""
+    return threading.get_ident() in _threads
+
 
 class DatabaseWrapper(base.DatabaseWrapper):
     """``django.db.backends.postgresql`` whose connections give up on a silent server."""
@@ -21,6 +31,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
     @async_unsafe
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         """Open a connection. Raises ``OperationalError`` within the connection timeout."""
+        _threads.add(threading.get_ident())
         parameters = {"connect_timeout": CONNECT_TIMEOUT_S, **conn_params}
         isolation = self.settings_dict["OPTIONS"].get("isolation_level")
         self.isolation_level = IsolationLevel(
