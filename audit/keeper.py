@@ -34,7 +34,8 @@ log = structlog.get_logger(__name__)
 
 SEAL_EVERY_S = 1.0
 REPLAY_EVERY_S = 1.0
-PUBLISH_EVERY_S = 10.0
+#: Every second checkpoint is handed over; the others only grow the next one.
+PUBLISH_EVERY_CHECKPOINTS = 2
 PARTITIONS_EVERY_S = 6 * 3600.0
 PARTITIONS_AHEAD_MONTHS = 3
 STATEMENT_DEADLINE_S = 60.0
@@ -138,7 +139,7 @@ def tasks() -> list[Task]:
         Task("replay", REPLAY_EVERY_S, _replay),
         Task("seal", SEAL_EVERY_S, _seal),
         Task("checkpoint", settings.CHECKPOINT_EVERY_S, _checkpoint),
-        Task("publish", PUBLISH_EVERY_S, _publish),
+        Task("publish", PUBLISH_EVERY_CHECKPOINTS * settings.CHECKPOINT_EVERY_S, _publish),
         Task("partitions", PARTITIONS_EVERY_S, _partitions),
     ]
 

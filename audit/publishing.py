@@ -21,7 +21,7 @@ from psycopg.types.json import set_json_loads
 
 from audit.canonical import leaf_bytes
 from audit.checkpoint import Checkpoint, add_checkpoint_request
-from audit.merkle import prove_consistency
+from audit.merkle import MissingNodeError, ProofError, prove_consistency, root_at
 from audit.note import COSIGNATURE, Note, NoteError, VerifierKey, parse_signatures
 from audit.rows import canonical_row, loads
 from audit.tiles import Tile, encode_entries, encode_hashes, tiles_between
@@ -44,13 +44,13 @@ def publish_tiles(connection: psycopg.Connection[Any], directory: Path, note: No
 
     The checkpoint comes last, so that a reader never finds one whose tiles are not there. Rows
     that were archived before their tiles were written leave their entry bundle out. Raises
-    ``OSError`` and ``psycopg.Error``.
+    :class:`PublishFailed` when the directory holds another history, ``OSError``, ``psycopg.Error``.
     """
     set_json_loads(loads, connection)
     size = Checkpoint.parse(note.text).size
-    old = published_size(directory)
+    old = _published_size(connection, directory, size)
     written = 0
-    for tile in tiles_between(min(old, size), size):
+    for tile in tiles_between(old, size):
         content = _content(connection, tile)
         if content is not None:
             _write(directory / tile.path, content)
@@ -59,12 +59,26 @@ def publish_tiles(connection: psycopg.Connection[Any], directory: Path, note: No
     return written + 1
 
 
-def published_size(directory: Path) -> int:
-    """Return up to which size a directory has tiles; 0 when it has none."""
+def _published_size(connection: psycopg.Connection[Any], directory: Path, size: int) -> int:
+    """Return up to which size a directory has our tiles; 0 when it has none.
+
+    Tiles never change, so a directory of another history is not continued. Raises
+    :class:`PublishFailed`.
+    """
     try:
-        return Checkpoint.parse(Note.parse((directory / "checkpoint").read_bytes()).text).size
-    except (FileNotFoundError, NoteError):
+        published = Checkpoint.parse(Note.parse((directory / "checkpoint").read_bytes()).text)
+    except FileNotFoundError:
         return 0
+    except NoteError as error:
+        raise PublishFailed(f"{directory / 'checkpoint'} is damaged: {error}") from error
+    if published.size <= size:
+        source = node_source(_query(connection))
+        if root_at(published.size, source) == published.root:
+            return published.size
+    raise PublishFailed(
+        f"{directory} holds the tiles of another history than ours, up to {published.size} rows: "
+        "move it away, and tell those who read it why"
+    )
 
 
 def _content(connection: psycopg.Connection[Any], tile: Tile) -> bytes | None:
@@ -111,7 +125,12 @@ def ask_witness(
     ).fetchone()
     known = int(row[0]) if row and row[0] is not None else 0
     for _ in range(RETRIES):
-        proof = prove_consistency(known, checkpoint.size, node_source(_query(connection)))
+        try:
+            proof = prove_consistency(known, checkpoint.size, node_source(_query(connection)))
+        except (ProofError, MissingNodeError) as error:
+            raise PublishFailed(
+                f"no proof leads from {known} to {checkpoint.size} rows: {error}"
+            ) from error
         status, answer = _post(
             urllib.parse.urljoin(f"{address.rstrip('/')}/", "add-checkpoint"),
             add_checkpoint_request(known, proof, note),
