@@ -6,7 +6,7 @@ import re
 import uuid
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from django import forms
 from django.contrib import admin
@@ -17,6 +17,7 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
+from audit.calendar import within_calendar
 from audit.models import AuditLog, AuditTrace
 from audit.proof_page import read_proof
 from audit.reader import AuditQuery, BadCursor, fetch_logs, fetch_unapproved
@@ -102,8 +103,10 @@ class AuditTraceAdmin(LedgerAdmin):
     def read_entry(self, request: HttpRequest, identity: str) -> dict[str, Any] | None:
         """Return a trace, how its row in the contract's table compares, and what it points to."""
         try:
-            trace = AuditTrace.objects.get(trace_id=uuid.UUID(identity))
-        except (ValueError, AuditTrace.DoesNotExist):
+            trace = _find(AuditTrace, uuid.UUID(identity))
+        except ValueError:
+            return None
+        if trace is None:
             return None
         return {
             "trace": trace,
@@ -130,13 +133,30 @@ class AuditTraceAdmin(LedgerAdmin):
         return self._render(request, "proof", context)
 
 
+_Row = TypeVar("_Row", AuditTrace, AuditLog)
+
+
+def _find(model: type[_Row], trace_id: uuid.UUID) -> _Row | None:
+    """Return a row, its time within the calendar: Python has no name for other times."""
+    columns = ", ".join(
+        f'{within_calendar(name)} AS "timestamp"' if name == '"timestamp"' else name
+        for name in (f'"{field.column}"' for field in model._meta.concrete_fields)
+    )
+    table = model._meta.db_table
+    rows = model.objects.raw(
+        f'SELECT {columns} FROM "{table}" WHERE trace_id = %s',  # noqa: S608 - names of ours
+        [trace_id],
+    )
+    return next(iter(rows), None)
+
+
 def differences(trace: AuditTrace) -> list[str] | None:
     """Return the columns in which the row in ``audit_logs`` tells something else.
 
     ``None`` when there is no such row. An adopted table with narrower texts holds the beginning
     of a long one, which is no difference.
     """
-    row = AuditLog.objects.filter(trace_id=trace.trace_id).first()
+    row = _find(AuditLog, trace.trace_id)
     if row is None:
         return None
     same: dict[str, Callable[[Any, Any], bool]] = {

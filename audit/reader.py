@@ -15,6 +15,7 @@ from typing import Any
 import orjson
 from django.core import signing
 
+from audit.calendar import within_calendar
 from techno.database.current import store
 from techno.governance.reason_codes import ReasonCode
 from techno.governance.status import Status
@@ -71,7 +72,8 @@ class Page:
     previous: str | None = None
 
 
-COLUMNS = """to_char(t."timestamp" AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
+_TIME = within_calendar('t."timestamp"')
+COLUMNS = f"""to_char({_TIME} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
     t.action, t.status, t.execution_id, t.trace_id::text, t.reason_codes::text, t.session_id,
     t.user_ip, t.http_status, t.duration_ms, t.key_prefix"""
 

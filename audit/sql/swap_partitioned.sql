@@ -11,6 +11,15 @@ BEGIN
             CASE privilege.grantee WHEN 'PUBLIC' THEN 'PUBLIC'
                  ELSE quote_ident(privilege.grantee) END);
     END LOOP;
+    FOR privilege IN
+        SELECT a.attname AS name, g.privilege_type,
+               CASE WHEN g.grantee = 0 THEN 'PUBLIC' ELSE g.grantee::regrole::text END AS grantee
+        FROM pg_attribute a, aclexplode(a.attacl) AS g
+        WHERE a.attrelid = 'audit_logs'::regclass AND a.attnum > 0
+    LOOP
+        EXECUTE format('GRANT %s (%I) ON audit_logs_twin TO %s',
+            privilege.privilege_type, privilege.name, privilege.grantee);
+    END LOOP;
     ALTER TABLE audit_logs RENAME TO audit_logs_unpartitioned;
     DROP TRIGGER audit_logs_inserted ON audit_logs_unpartitioned;
     ALTER TABLE audit_logs_twin RENAME TO audit_logs;

@@ -28,7 +28,7 @@ def moment(value: datetime | str | None) -> SafeString:
         return NOTHING
     utc = value.astimezone(UTC)
     milliseconds = f".{utc.microsecond // 1000:03d}"
-    seconds = f"{utc:%Y-%m-%d %H:%M:%S}"
+    seconds = utc.isoformat(" ", "seconds")[:19]  # strftime writes the year 1 without zeros
     return format_html(
         '<time datetime="{}Z" title="{} UTC">{} UTC</time>',
         seconds.replace(" ", "T") + milliseconds,

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import pytest
 
 from tests.audit.log import run_action, wait_until_sealed
+from tests.portal.outside import sign_in
 from tests.service import Service, Services
 
 ODD = {
@@ -20,6 +23,13 @@ ODD = {
     "long ago": ("'4712-01-01 00:00:00+00 BC'", "[]"),
     "far away": ("'20000-01-01 00:00:00+00'", "[]"),
     "unknown code": ("now()", '["X1_other_service"]'),
+}
+ISO_MS = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z")
+#: Times that no calendar has are shown at its nearer end.
+SHOWN = {
+    "infinite": "9999-12-31T23:59:59.999Z",
+    "long ago": "0001-01-01T00:00:00.000Z",
+    "far away": "9999-12-31T23:59:59.999Z",
 }
 
 
@@ -50,4 +60,13 @@ def test_an_odd_row_is_sealed_and_proven(visited: Service, case: str) -> None:
             "/api/audit", params={"session_id": f"odd {case}"}
         ).json()
     assert proof.status_code == 200, proof.text
-    assert trace_id in [entry["trace_id"] for entry in listed["data"]], listed
+    entries = [entry for entry in listed["data"] if entry["trace_id"] == trace_id]
+    assert len(entries) == 1, listed
+    assert ISO_MS.fullmatch(entries[0]["timestamp"]), entries
+    assert SHOWN.get(case, entries[0]["timestamp"]) == entries[0]["timestamp"]
+    if case in SHOWN:
+        with closing(sign_in(service)) as browser:
+            page = browser.get(f"/admin/audit/audittrace/{trace_id}/")
+        assert page.status_code == 200
+        assert SHOWN[case][:10] in page.text
+        assert "tells the same" in page.text

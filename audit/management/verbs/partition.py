@@ -6,7 +6,7 @@ from argparse import ArgumentParser
 from typing import Any
 
 from audit.keeper import keeper_connection
-from audit.repartition import BATCH_ROWS, copy_batch, is_partitioned, prepare, swap
+from audit.repartition import BATCH_ROWS, copy_batch, copy_missing, is_partitioned, prepare, swap
 from audit.verification import DEADLINE_S
 from techno.acts import governed_command
 from techno.gate import conclude
@@ -33,9 +33,10 @@ def run(options: dict[str, Any], out: Any, err: Any) -> int:
             if batch < BATCH_ROWS:
                 break
             err.write(f"{copied} rows copied")
+        missing, mark = copy_missing(connection)
         governed = governed_command("audit.partition")
         conclude(governed, APPROVED)
-        late = swap(connection)
+        late = missing + swap(connection, mark)
     out.write(
         f"{copied + late} rows copied in this run; audit_logs is partitioned. The former table "
         "is audit_logs_unpartitioned: drop it when you have seen that all is well."
