@@ -69,23 +69,60 @@ HOST = text("TECHNO_HOST", "127.0.0.1")
 PORT = whole("TECHNO_PORT", default=8000, least=1, most=65535)
 
 
+def secret(name: str) -> str:
+    """Return a secret: the variable ``name``, or the text of the file that ``name``_FILE names.
+
+    A file is how orchestrators hand secrets over without showing them in a process list or an
+    inspection. White space around its text is dropped. Both at once is an error: nobody could
+    tell which of them is meant.
+    """
+    given, path = text(name), text(f"{name}_FILE")
+    if not path:
+        return given
+    if given:
+        raise ImproperlyConfigured(f"{name} and {name}_FILE are both set: remove one of them.")
+    try:
+        found = Path(path).expanduser().read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise ImproperlyConfigured(f"{name}_FILE cannot be read ({path}): {reason}.") from error
+    if not found:
+        raise ImproperlyConfigured(f"{name}_FILE names an empty file ({path}).")
+    return found
+
+
 def secret_key() -> str:
-    """Return ``SECRET_KEY``, or the one kept in ``var/secret_key``, made on first use.
+    """Return ``SECRET_KEY``, or the one kept in ``var/secret_key``, made on first use."""
+    return secret("SECRET_KEY") or _kept("secret_key", "SECRET_KEY")
+
+
+def key_pepper() -> str:
+    """Return the pepper of key digests; empty when there is none.
+
+    With the embedded database it is made on first use and kept beside that, in
+    ``var/key_pepper``. With a database of somebody's own there may be several hosts, which must
+    all have the same one: there it is used only when it is given.
+    """
+    given = secret("TECHNO_KEY_PEPPER")
+    if given or not uses_embedded():
+        return given
+    return _kept("key_pepper", "TECHNO_KEY_PEPPER")
+
+
+def _kept(file_name: str, variable: str) -> str:
+    """Return the secret kept in ``var/``, made on first use.
 
     The file is created whole under another name and linked into place, so that two processes
-    that start together agree on one key and nobody ever reads half of it.
+    that start together agree on one secret and nobody ever reads half of it.
     """
-    given = text("SECRET_KEY")
-    if given:
-        return given
-    path = VAR_DIR / "secret_key"
+    path = VAR_DIR / file_name
     try:
         return path.read_text(encoding="ascii").strip()
     except FileNotFoundError:
         pass
     except OSError as error:
-        raise ImproperlyConfigured(f"SECRET_KEY cannot be read from {path}: {error}") from error
-    draft = VAR_DIR / f".secret_key.{os.getpid()}.{secrets.token_hex(4)}"
+        raise ImproperlyConfigured(f"{variable} cannot be read from {path}: {error}") from error
+    draft = VAR_DIR / f".{file_name}.{os.getpid()}.{secrets.token_hex(4)}"
     try:
         VAR_DIR.mkdir(mode=PRIVATE_DIRECTORY_MODE, parents=True, exist_ok=True)
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, SECRET_MODE)
@@ -101,8 +138,8 @@ def secret_key() -> str:
             draft.unlink()
     except OSError as error:
         raise ImproperlyConfigured(
-            f"SECRET_KEY is not set and none can be kept in {path}: {error}. "
-            "Set SECRET_KEY, or make TECHNO_VAR_DIR writable."
+            f"{variable} is not set and none can be kept in {path}: {error}. "
+            f"Set {variable}, or make TECHNO_VAR_DIR writable."
         ) from error
     return path.read_text(encoding="ascii").strip()
 
@@ -114,7 +151,7 @@ def owner_role() -> bool:
 
 def uses_embedded() -> bool:
     """Whether the database is the embedded one (no ``DATABASE_URL`` given)."""
-    return not text("DATABASE_URL")
+    return not secret("DATABASE_URL")
 
 
 def database() -> dict[str, Any]:
@@ -134,10 +171,11 @@ def database() -> dict[str, Any]:
             "PORT": str(given.get("port", "")),
             "OPTIONS": {},
         }
-    name = "DATABASE_URL"
-    if owner_role() and text("TECHNO_MIGRATION_DATABASE_URL"):
-        name = "TECHNO_MIGRATION_DATABASE_URL"
-    parsed: dict[str, Any] = env.db_url(name)
+    name, url = "DATABASE_URL", secret("DATABASE_URL")
+    owners = secret("TECHNO_MIGRATION_DATABASE_URL") if owner_role() else ""
+    if owners:
+        name, url = "TECHNO_MIGRATION_DATABASE_URL", owners
+    parsed: dict[str, Any] = environ.Env.db_url_config(url)
     if not str(parsed.get("ENGINE", "")).endswith(("postgresql", "psycopg2", "postgis")):
         raise ImproperlyConfigured(f"{name} must be a postgres:// address.")
     return {

@@ -8,6 +8,7 @@ row, written by :func:`conclude` together with whatever the act left to be close
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import uuid_utils
@@ -31,7 +32,9 @@ class Governed:
     """One governed act on its way through the gate.
 
     It begins as a trace and nothing else; each step adds what it learnt. ``also`` are writes
-    that must become durable together with the audit row, or not at all.
+    that must become durable together with the audit row, or not at all. ``headers`` is what an
+    adapter shall tell the caller beside its answer, ``releases`` what it shall call once the
+    answer is made.
     """
 
     trace: Trace
@@ -41,6 +44,8 @@ class Governed:
     execution_id: str | None = None
     detail: dict[str, str | int | bool | None] = field(default_factory=dict)
     also: list[Write] = field(default_factory=list)
+    headers: dict[str, str] = field(default_factory=dict)
+    releases: list[Callable[[], None]] = field(default_factory=list)
 
     def elapsed_s(self) -> float:
         """How long ago the request arrived."""

@@ -143,7 +143,19 @@ RUN_FOLLOWERS = env.whole("TECHNO_RUN_FOLLOWERS", default=3, least=0, most=256)
 WORKER_QUEUES = env.words("TECHNO_WORKER_QUEUES", "default")
 WORKER_CONCURRENCY = env.whole("TECHNO_WORKER_CONCURRENCY", default=4, least=1, most=64)
 FOLLOWERS = env.whole("TECHNO_FOLLOWERS", default=3, least=0, most=256)
-ENVIRONMENT_API_KEY = env.text("TECHNO_API_KEY")
+ENVIRONMENT_API_KEY = env.secret("TECHNO_API_KEY")
+KEY_PEPPER = env.key_pepper()
+KEY_PEPPER_PREVIOUS = env.secret("TECHNO_KEY_PEPPER_PREVIOUS")
+KEY_LIFETIME_MOST_DAYS = env.whole(
+    "TECHNO_KEY_LIFETIME_MOST_DAYS", default=365, least=1, most=3_650
+)
+ADDRESS_REQUESTS_MOST = env.whole(
+    "TECHNO_ADDRESS_REQUESTS_MOST", default=0, least=0, most=1_000_000
+)
+ADDRESS_WINDOW_S = env.whole("TECHNO_ADDRESS_WINDOW_S", default=60, least=1, most=86_400)
+REFUSALS_A_MINUTE_MOST = env.whole(
+    "TECHNO_REFUSALS_A_MINUTE_MOST", default=20, least=1, most=1_000_000
+)
 KEY_CACHE_S = env.seconds("TECHNO_KEY_CACHE_S", default=2.0, least=0, most=4)
 STORE_DEADLINE_S = env.seconds("TECHNO_STORE_DEADLINE_S", default=0.8, least=0.1, most=10)
 JOURNAL_CAP_BYTES = env.whole(
@@ -158,7 +170,7 @@ CHECKPOINT_EVERY_S = env.seconds("TECHNO_CHECKPOINT_EVERY_S", default=5, least=1
 KEY_SNAPSHOT_S = env.seconds("TECHNO_KEY_SNAPSHOT_S", default=900, least=0, most=86_400)
 PORTAL_DEADLINE_S = env.seconds("TECHNO_PORTAL_DEADLINE_S", default=20.0, least=1, most=600)
 APP_ROLE = env.text("TECHNO_APP_ROLE", "techno_app")
-METRICS_TOKEN = env.text("TECHNO_METRICS_TOKEN")
+METRICS_TOKEN = env.secret("TECHNO_METRICS_TOKEN")
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["techno.web.authentication.ApiKeyAuthentication"],

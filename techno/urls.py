@@ -11,10 +11,12 @@ from audit.views import FetchView
 from diagnostics.views import MemoryView, MetricsView, health, prometheus
 from executor.runs import last_run
 from executor.views import ProcessView
+from techno.access.views import WhoamiView
 
 api: list[URLPattern | URLResolver] = [
     path("", include("executor.urls")),
     path("", include("audit.urls")),
+    path("whoami", WhoamiView.as_view(), name="whoami"),
     path("memory", MemoryView.as_view(last_run=staticmethod(last_run)), name="memory"),
     path("diagnostic/metrics", MetricsView.as_view(), name="diagnostic-metrics"),
     path("schema/", SpectacularAPIView.as_view(), name="schema"),

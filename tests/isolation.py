@@ -84,7 +84,12 @@ def service_environment(var_dir: Path, database: str = "") -> dict[str, str]:
 
     ``database`` is the name of its database on the developer's server; empty for an embedded one.
     """
-    chosen = {"TECHNO_ENV_FILE": "none", "TECHNO_VAR_DIR": str(var_dir), "PYTHONUNBUFFERED": "1"}
+    chosen = {
+        "TECHNO_ENV_FILE": "none",
+        "TECHNO_VAR_DIR": str(var_dir),
+        "TECHNO_REFUSALS_A_MINUTE_MOST": "1000000",  # all the tests are one address
+        "PYTHONUNBUFFERED": "1",
+    }
     if database:
         chosen["DATABASE_URL"] = with_database(EXTERNAL_URL, database)
         if EXTERNAL_OWNER_URL != EXTERNAL_URL:
@@ -102,6 +107,7 @@ def _isolate() -> None:
         del os.environ[name]
     os.environ.update(wanted)
     os.environ["SECRET_KEY"] = "only for tests " + TOKEN
+    os.environ["TECHNO_KEY_PEPPER"] = "a pepper only for tests " + TOKEN + "." * 32
 
 
 _isolate()

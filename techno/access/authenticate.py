@@ -8,35 +8,40 @@ the memory with guesses, and an unknown prefix is asked of the database like a k
 from __future__ import annotations
 
 import enum
+import hashlib
 import hmac
 import threading
 import time
 from collections import OrderedDict
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
+import structlog
 from django.conf import settings
 
-from techno.access.key_format import NO_DIGEST, TEXT_LIMIT, digest_of, parse_key
+from techno.access.key_format import (
+    NO_DIGEST,
+    TEXT_LIMIT,
+    KeyText,
+    digest_of,
+    digests_of,
+    made_with,
+    matches,
+    parse_key,
+)
+from techno.access.known_key import principal_of
+from techno.access.peppers import known_peppers
 from techno.access.snapshot import find_in_snapshot
+from techno.access.sql import statement
 from techno.database.current import store
 from techno.database.errors import StoreError, StoreUnavailable
 from techno.governance.principal import Principal, PrincipalKind, Scope
 
+log = structlog.get_logger(__name__)
 CACHE_MOST = 4096
-LAST_USED_EVERY_S = 60
+#: For how long a process recognises a key that verified, before it was asked about again: such
+#: callers are let through to be verified while their address is refused (see ``refusals``).
+FAMILIAR_S = 900.0
 ENVIRONMENT_IDENTITY = "env"
-
-_FIND_SQL = """
-SELECT digest, label, scopes, allowed_actions, revoked_at IS NULL,
-       extract(epoch FROM expires_at)::float8, extract(epoch FROM now())::float8
-FROM access_api_keys WHERE prefix = %s
-"""
-_TOUCH_SQL = """
-UPDATE access_api_keys SET last_used_at = now()
-WHERE prefix = %s AND (last_used_at IS NULL OR last_used_at < now() - interval '60 seconds')
-RETURNING prefix
-"""
 
 
 class Cause(enum.StrEnum):
@@ -46,7 +51,9 @@ class Cause(enum.StrEnum):
     MALFORMED = "not a key of ours"
     UNKNOWN = "unknown key"
     REVOKED = "revoked"
+    SUSPENDED = "suspended"
     EXPIRED = "expired"
+    UNREADABLE = "a restriction of the key cannot be read"
 
 
 class KeyRefused(Exception):
@@ -59,15 +66,14 @@ class KeyRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Verified:
-    """A key that verified, until when that may be believed."""
+    """A key that verified, until when that may be believed, and for how long it is familiar."""
 
     principal: Principal
     until_monotonic_s: float
-    expires_at_s: float | None
+    familiar_until_monotonic_s: float
 
 
-_verified: OrderedDict[str, _Verified] = OrderedDict()
-_touched: dict[str, float] = {}
+_verified: OrderedDict[bytes, _Verified] = OrderedDict()
 _lock = threading.Lock()
 
 
@@ -79,11 +85,36 @@ def authenticate(text: str) -> Principal:
         raise KeyRefused(Cause.MALFORMED)
     if _is_environment_key(text):
         return _environment_principal()
-    digest = digest_of(text)
-    remembered = _verified.get(digest)
+    known_as = _known_as(text)
+    remembered = _verified.get(known_as)
     if remembered is not None and _still_good(remembered):
         return remembered.principal
-    return _verify(text, digest)
+    parsed = parse_key(text)
+    if parsed is None:
+        raise KeyRefused(Cause.MALFORMED)
+    try:
+        principal = _verify(parsed)
+    except KeyRefused:
+        _verified.pop(known_as, None)
+        raise
+    if not principal.provisional:
+        _remember(known_as, principal)
+    return principal
+
+
+def is_familiar(text: str) -> bool:
+    """Whether this process verified ``text`` lately. Asks nothing of anybody."""
+    if not text or len(text) > TEXT_LIMIT or not text.isascii():
+        return False
+    if _is_environment_key(text):
+        return True
+    remembered = _verified.get(_known_as(text))
+    return remembered is not None and time.monotonic() < remembered.familiar_until_monotonic_s
+
+
+def _known_as(text: str) -> bytes:
+    """Return under what the memory holds a key: a digest, so that no secret stays in it."""
+    return hashlib.sha256(text.encode("ascii")).digest()
 
 
 def _is_environment_key(text: str) -> bool:
@@ -104,64 +135,54 @@ def _environment_principal() -> Principal:
 def _still_good(remembered: _Verified) -> bool:
     if time.monotonic() >= remembered.until_monotonic_s:
         return False
-    return remembered.expires_at_s is None or time.time() < remembered.expires_at_s
+    expires_at_s = remembered.principal.restrictions.expires_at_s
+    return expires_at_s is None or time.time() < expires_at_s
 
 
-def _verify(text: str, digest: str) -> Principal:
-    """Ask the database. Every miss costs one query and one comparison, whatever was missing."""
-    parsed = parse_key(text)
-    if parsed is None:
-        raise KeyRefused(Cause.MALFORMED)
+def _verify(key: KeyText) -> Principal:
+    """Ask the database. Every miss costs one query and the same digests, whatever was missing."""
+    digests = digests_of(key.text, known_peppers())
     try:
-        found = store().reads.row(_FIND_SQL, [parsed.prefix])
+        found = store().reads.row(statement("find_key"), [key.prefix])
     except StoreUnavailable:
-        known = find_in_snapshot(parsed.prefix, digest)
+        known = find_in_snapshot(key.prefix, digests)
         if known is None:
             raise
         # Recognised while the database is away; what it may then do, the gate limits.
-        return replace(_principal(parsed.prefix, *known, None), provisional=True)
+        return known
     stored = found[0] if found is not None else NO_DIGEST
-    if not hmac.compare_digest(digest, stored) or found is None:
+    if not matches(digests, stored) or found is None:
         raise KeyRefused(Cause.UNKNOWN)
-    _, label, scopes, actions, live, expires_at_s, now_s = found
-    if not live:
+    *columns, suspended, revoked, expires_at_s, now_s = found[1:]
+    if revoked:
         raise KeyRefused(Cause.REVOKED)
     if expires_at_s is not None and max(now_s, time.time()) >= expires_at_s:
         raise KeyRefused(Cause.EXPIRED)
-    principal = _principal(parsed.prefix, label, scopes, actions)
-    _remember(digest, _Verified(principal, time.monotonic() + settings.KEY_CACHE_S, expires_at_s))
-    _touch(parsed.prefix)
+    if suspended:
+        raise KeyRefused(Cause.SUSPENDED)
+    try:
+        principal = principal_of(key.prefix, columns, expires_at_s)
+    except ValueError as error:
+        log.error("a key's restriction cannot be read", key=key.prefix, cause=str(error))
+        raise KeyRefused(Cause.UNREADABLE) from error
+    _renew_digest(key, stored, digests[0])
     return principal
 
 
-def _principal(prefix: str, label: str, scopes: Any, actions: Any) -> Principal:
-    known = {scope.value: scope for scope in Scope}
-    return Principal(
-        PrincipalKind.API_KEY,
-        prefix,
-        label,
-        frozenset(known[scope] for scope in scopes if scope in known),
-        None if actions is None else frozenset(actions),
-    )
-
-
-def _remember(digest: str, verified: _Verified) -> None:
+def _remember(known_as: bytes, principal: Principal) -> None:
+    now_s = time.monotonic()
     with _lock:
-        _verified[digest] = verified
-        _verified.move_to_end(digest)
+        _verified[known_as] = _Verified(principal, now_s + settings.KEY_CACHE_S, now_s + FAMILIAR_S)
+        _verified.move_to_end(known_as)
         while len(_verified) > CACHE_MOST:
             _verified.popitem(last=False)
 
 
-def _touch(prefix: str) -> None:
-    """Note that the key was used, at most once a minute; never at the request's expense."""
-    now = time.monotonic()
-    if now - _touched.get(prefix, -LAST_USED_EVERY_S) < LAST_USED_EVERY_S:
+def _renew_digest(key: KeyText, stored: str, best: str) -> None:
+    """Keep the digest that would be made today, once a key shows that it was made otherwise."""
+    if made_with(stored) == made_with(best):
         return
-    _touched[prefix] = now
-    if len(_touched) > CACHE_MOST:
-        _touched.clear()
     try:
-        store().reads.rows(_TOUCH_SQL, [prefix])
-    except StoreError:
-        _touched.pop(prefix, None)
+        store().reads.rows(statement("replace_digest"), [best, key.prefix, stored])
+    except StoreError as error:
+        log.warning("a key's digest was not renewed", key=key.prefix, cause=str(error))

@@ -8,13 +8,15 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponseBase
 
-from techno.access.authenticate import KeyRefused, authenticate
+from techno.access.admit import admit
+from techno.access.authenticate import KeyRefused
 from techno.database.errors import StoreError
 from techno.gate import Governed, begin, decide_scope, unavailable
 from techno.governance.principal import Scope
 from techno.governance.reason_codes import ReasonCode
 from techno.governance.verdict import Verdict, refuse
 from techno.web.answers import plain_answer
+from techno.web.person import address_of
 
 View = Callable[..., HttpResponseBase]
 
@@ -29,26 +31,45 @@ def require_api_key(scope: Scope) -> Callable[[View], View]:
     def decorate(view: View) -> View:
         @wraps(view)
         def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-            governed = getattr(request, "governed", None) or begin(
-                method=request.method or "", path=request.path
+            governed: Governed | None = getattr(request, "governed", None)
+            if governed is not None:  # the middleware does the rest
+                return _answered(view, scope, request, governed, *args, **kwargs)
+            governed = begin(
+                method=request.method or "",
+                path=request.path,
+                client_address=address_of(request),
+                user_agent=request.META.get("HTTP_USER_AGENT", ""),
             )
-            verdict = _admit(request, governed, scope)
-            if verdict is not None:
-                response = plain_answer(request, governed, verdict)
-                if verdict.http_status == 401:
-                    response["WWW-Authenticate"] = "ApiKey"
-                return response
-            return view(request, *args, **kwargs)
+            try:
+                response = _answered(view, scope, request, governed, *args, **kwargs)
+            finally:
+                for release in governed.releases:
+                    release()
+            for name, value in governed.headers.items():
+                response[name] = value
+            return response
 
         return guarded
 
     return decorate
 
 
+def _answered(
+    view: View, scope: Scope, request: HttpRequest, governed: Governed, *args: Any, **kwargs: Any
+) -> HttpResponseBase:
+    verdict = _admit(request, governed, scope)
+    if verdict is None:
+        return view(request, *args, **kwargs)
+    response = plain_answer(request, governed, verdict)
+    if verdict.http_status == 401:
+        response["WWW-Authenticate"] = "ApiKey"
+    return response
+
+
 def _admit(request: HttpRequest, governed: Governed, scope: Scope) -> Verdict | None:
     """Name the caller on the request and return ``None``, or return why not."""
     try:
-        principal = authenticate(request.META.get("HTTP_X_API_KEY", ""))
+        verdict = admit(governed, request.META.get("HTTP_X_API_KEY", ""))
     except KeyRefused as refusal:
         governed.detail["refused"] = refusal.cause.value
         return refuse(
@@ -57,7 +78,7 @@ def _admit(request: HttpRequest, governed: Governed, scope: Scope) -> Verdict | 
         )
     except StoreError:
         return unavailable()
-    governed.principal = principal
-    request.principal = principal  # type: ignore[attr-defined]
-    verdict = decide_scope(principal, scope)
+    request.principal = governed.principal  # type: ignore[attr-defined]
+    if verdict.approved:
+        verdict = decide_scope(governed.principal, scope)
     return None if verdict.approved else verdict

@@ -1,4 +1,4 @@
-"""API keys as they are kept: a public prefix, a digest, and what the key may do."""
+"""API keys as they are kept: a public prefix, a digest, what the key may do, and its life."""
 
 from __future__ import annotations
 
@@ -26,14 +26,26 @@ class ApiKey(models.Model):
     owner = models.CharField(
         _("owner"), max_length=150, blank=True, help_text=_("Who answers for the key's use.")
     )
+    purpose = models.CharField(
+        _("purpose"), max_length=500, blank=True, help_text=_("Where it is used, and for what.")
+    )
+    #: The prefix of the first key of which this one is a version, and which version it is.
+    lineage = models.CharField(_("first version"), max_length=16, blank=True, editable=False)
+    version = models.PositiveIntegerField(_("version"), default=1, editable=False)
     scopes = models.JSONField(_("scopes"), default=all_scopes)
     allowed_actions = models.JSONField(
         _("allowed actions"),
         null=True,
         blank=True,
-        help_text=_("Names of the actions that the key may run; empty means all."),
+        help_text=_("Names or patterns of the actions that the key may run; empty means all."),
     )
+    allowed_networks = models.JSONField(_("allowed networks"), null=True, blank=True)
+    allowed_hours = models.CharField(_("allowed hours"), max_length=200, blank=True)
+    rate_requests = models.PositiveIntegerField(_("requests"), null=True, blank=True)
+    rate_window_s = models.PositiveIntegerField(_("in so many seconds"), default=60)
+    concurrent_most = models.PositiveIntegerField(_("requests at once"), null=True, blank=True)
     expires_at = models.DateTimeField(_("expires"), null=True, blank=True)
+    suspended_at = models.DateTimeField(_("suspended"), null=True, blank=True, editable=False)
     revoked_at = models.DateTimeField(_("revoked"), null=True, blank=True, editable=False)
     created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
     created_by = models.ForeignKey(
@@ -47,9 +59,12 @@ class ApiKey(models.Model):
     )
     created_by_name = models.CharField(max_length=150, blank=True, editable=False)
     last_used_at = models.DateTimeField(_("last used"), null=True, blank=True, editable=False)
+    last_used_address = models.CharField(max_length=45, blank=True, editable=False)
+    last_used_agent = models.CharField(max_length=256, blank=True, editable=False)
 
     class Meta:
         db_table = "access_api_keys"
+        indexes = [models.Index(fields=["lineage", "version"], name="access_key_lineage")]
         verbose_name = _("API key")
         verbose_name_plural = _("API keys")
 
@@ -58,9 +73,9 @@ class ApiKey(models.Model):
 
     @property
     def state(self) -> str:
-        """``live``, ``expired`` or ``revoked``."""
+        """``live``, ``suspended``, ``expired`` or ``revoked``."""
         if self.revoked_at is not None:
             return "revoked"
         if self.expires_at is not None and self.expires_at <= timezone.now():
             return "expired"
-        return "live"
+        return "live" if self.suspended_at is None else "suspended"

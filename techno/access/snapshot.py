@@ -1,13 +1,12 @@
 """A copy of the live keys' digests on this host, for when the database is away.
 
 It lets a key that was live a short while ago ask for diagnostics, and nothing else, for
-``KEY_SNAPSHOT_S`` seconds after the copy was made. No secret is in it; the file is private all
-the same. A revocation reaches it with the next copy.
+``KEY_SNAPSHOT_S`` seconds after the copy was made, from its networks and in its hours as ever. No
+secret is in it; the file is private all the same. A revocation reaches it with the next copy.
 """
 
 from __future__ import annotations
 
-import hmac
 import os
 import threading
 import time
@@ -17,20 +16,15 @@ from typing import Any
 import orjson
 from django.conf import settings
 
-from techno.access.key_format import NO_DIGEST
+from techno.access.key_format import NO_DIGEST, matches
+from techno.access.known_key import COLUMNS, principal_of
+from techno.access.sql import statement
 from techno.database.current import store
+from techno.governance.principal import Principal
 
 FILE_MODE = 0o600
 #: How often the file is looked at again while the database is away.
 LOOK_EVERY_S = 1.0
-
-_LIVE_KEYS_SQL = """
-SELECT prefix, digest, label, scopes, extract(epoch FROM expires_at)::float8
-FROM access_api_keys
-WHERE revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())
-ORDER BY last_used_at DESC NULLS LAST
-LIMIT 10000
-"""
 
 _lock = threading.Lock()
 _loaded: tuple[float, dict[str, Any]] = (float("-inf"), {})
@@ -43,12 +37,16 @@ def snapshot_path() -> Path:
 
 def write_snapshot() -> None:
     """Copy the live keys. Raises ``StoreUnavailable`` and ``OSError``; the old copy stays then."""
-    rows = store().reads.rows(_LIVE_KEYS_SQL)
+    rows = store().reads.rows(statement("live_keys"))
     document = {
         "made_at": time.time(),
         "keys": {
-            prefix: {"digest": digest, "label": label, "scopes": scopes, "expires_at": expires}
-            for prefix, digest, label, scopes, expires in rows
+            prefix: {
+                "digest": digest,
+                **dict(zip(COLUMNS, columns, strict=True)),
+                "expires_at": expires,
+            }
+            for prefix, digest, *columns, expires in rows
         },
     }
     path = snapshot_path()
@@ -60,21 +58,26 @@ def write_snapshot() -> None:
     draft.rename(path)
 
 
-def find_in_snapshot(prefix: str, digest: str) -> tuple[str, list[str]] | None:
-    """Return label and scopes of a key that was live when the copy was made, else ``None``.
+def find_in_snapshot(prefix: str, digests: tuple[str, ...]) -> Principal | None:
+    """Return the provisional principal of a key that was live when the copy was made.
 
-    Costs the same for an unknown prefix. A copy that is too old, or whose time lies in the
-    future, serves nobody.
+    Costs the same for an unknown prefix. A copy that is too old, whose time lies in the future,
+    or that another release wrote serves nobody.
     """
     document = _document()
     age_s = time.time() - float(document.get("made_at", 0))
     entry = document.get("keys", {}).get(prefix)
-    matched = hmac.compare_digest(digest, entry["digest"] if entry else NO_DIGEST)
+    matched = matches(digests, entry["digest"] if entry else NO_DIGEST)
     if not matched or entry is None or not 0 <= age_s <= settings.KEY_SNAPSHOT_S:
         return None
-    if entry["expires_at"] is not None and time.time() >= entry["expires_at"]:
+    expires_at_s = entry["expires_at"]
+    if expires_at_s is not None and time.time() >= expires_at_s:
         return None
-    return str(entry["label"]), list(entry["scopes"])
+    try:
+        columns = [entry[name] for name in COLUMNS]
+        return principal_of(prefix, columns, expires_at_s, provisional=True)
+    except (KeyError, ValueError):
+        return None
 
 
 def _document() -> dict[str, Any]:

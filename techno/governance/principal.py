@@ -5,6 +5,8 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass, field
 
+from techno.governance.restrictions import NONE, Restrictions, matches_pattern
+
 
 class Scope(enum.StrEnum):
     """What a key may be issued for. ``<noun>:<verb>``, or one word for the one thing it does."""
@@ -33,7 +35,8 @@ class Principal:
     """An authenticated caller, or the anonymous one.
 
     ``identity`` is stable for the caller's life and never secret (a key's public prefix, a user
-    name); ``label`` is what people call it. ``allowed_actions`` of ``None`` means every action.
+    name); ``label`` is what people call it. ``allowed_actions`` of ``None`` means every action;
+    otherwise those and whatever fits ``action_patterns``. ``restrictions`` narrow the rest.
     ``provisional`` callers were recognised while the database was away, from a local copy of
     the keys; they may ask for diagnostics and nothing else.
     """
@@ -44,6 +47,8 @@ class Principal:
     scopes: frozenset[Scope] = field(default_factory=frozenset)
     allowed_actions: frozenset[str] | None = None
     provisional: bool = False
+    action_patterns: tuple[str, ...] = ()
+    restrictions: Restrictions = NONE
 
     def has_scope(self, scope: Scope) -> bool:
         """Whether this caller was given ``scope``."""
@@ -51,7 +56,11 @@ class Principal:
 
     def may_run(self, action: str) -> bool:
         """Whether this caller may run ``action`` (an action's name)."""
-        return self.allowed_actions is None or action in self.allowed_actions
+        return (
+            self.allowed_actions is None
+            or action in self.allowed_actions
+            or matches_pattern(action, self.action_patterns)
+        )
 
     @property
     def key_prefix(self) -> str:

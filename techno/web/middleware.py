@@ -12,7 +12,7 @@ from audit.recorder import AuditUnavailable
 from techno.gate import Governed, begin, conclude, unavailable
 from techno.governance.reason_codes import ReasonCode
 from techno.governance.verdict import APPROVED, Verdict, refuse
-from techno.web import instruments
+from techno.web import front_door, instruments
 from techno.web.answers import FALLBACKS, plain_answer
 from techno.web.client_address import client_address, networks
 from techno.web.direct import Views, is_governed
@@ -46,6 +46,8 @@ class GovernedRequests:
         try:
             return self._answer(request, governed)
         finally:
+            for release in governed.releases:
+                release()
             structlog.contextvars.clear_contextvars()
 
     def _begin(self, request: HttpRequest) -> Governed:
@@ -64,10 +66,8 @@ class GovernedRequests:
 
     def _answer(self, request: HttpRequest, governed: Governed) -> HttpResponseBase:
         """Get the response, make sure it is an envelope, record it, and let it go."""
-        response = self._respond(request, governed)
-        verdict = response.verdict  # type: ignore[attr-defined]
         try:
-            conclude(governed, verdict, http_status=response.status_code)
+            response = self._recorded(request, governed)
         except AuditUnavailable as error:
             instruments.AUDIT_FAILURES.inc()
             log.error(
@@ -75,10 +75,26 @@ class GovernedRequests:
                 cause=str(error),
                 next_step="restore PostgreSQL; requests are refused until it takes rows again",
             )
+            response = plain_answer(request, governed, unavailable())
+        return _finish(request, response, governed, response.verdict)  # type: ignore[attr-defined]
+
+    def _recorded(self, request: HttpRequest, governed: Governed) -> HttpResponseBase:
+        """Return the answer with its row durable. Raises ``AuditUnavailable``."""
+        stopped = front_door.stop(request, governed)
+        if stopped is not None:
+            return stopped
+        response = self._respond(request, governed)
+        try:
+            verdict = response.verdict  # type: ignore[attr-defined]
+            stopped = front_door.stop_after(request, governed, verdict)
+            if stopped is None:
+                conclude(governed, verdict, http_status=response.status_code)
+                return response
+        except AuditUnavailable:
             response.close()
-            verdict = unavailable()
-            response = plain_answer(request, governed, verdict)
-        return _finish(request, response, governed, verdict)
+            raise
+        response.close()
+        return stopped
 
     def _respond(self, request: HttpRequest, governed: Governed) -> HttpResponseBase:
         """Return the inner response, or an envelope in place of what is none."""
@@ -127,6 +143,8 @@ def _finish(
     response["X-Trace-Id"] = governed.trace.trace_id
     response["Cache-Control"] = "no-store"
     response["X-Content-Type-Options"] = "nosniff"
+    for name, value in governed.headers.items():
+        response[name] = value
     if verdict.failed and request.path_info in FALLBACKS:
         response["Link"] = f'<{FALLBACKS[request.path_info]}>; rel="alternate"'
     instruments.answered(_endpoint(request), verdict, response.status_code)

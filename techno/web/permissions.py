@@ -6,7 +6,7 @@ from typing import Any
 
 from rest_framework.permissions import BasePermission
 
-from techno.gate import decide_scope
+from techno.gate import decide_scope, unavailable
 from techno.web.exceptions import Refused
 
 
@@ -18,4 +18,14 @@ class ScopeRequired(BasePermission):
         verdict = decide_scope(request.user, view.required_scope)
         if not verdict.approved:
             raise Refused(verdict)
+        return True
+
+
+class AnyLiveKey(BasePermission):
+    """For what every key may ask, whatever it was issued for: what it is itself."""
+
+    def has_permission(self, request: Any, view: Any) -> bool:
+        """Return ``True`` or raise :class:`Refused`: a provisional caller is not known enough."""
+        if request.user.provisional:
+            raise Refused(unavailable())
         return True

@@ -20,14 +20,20 @@ def act_of_person(request: HttpRequest) -> Governed:
     governed = begin(
         method=request.method or "",
         path=request.path,
-        client_address=client_address(
-            headers.get("REMOTE_ADDR", ""),
-            headers.get("HTTP_X_FORWARDED_FOR", ""),
-            networks(settings.TRUSTED_PROXIES),
-        ),
+        client_address=address_of(request),
         user_agent=headers.get("HTTP_USER_AGENT", ""),
     )
     user = request.user
     if user.is_authenticated:
         governed.principal = person(user.get_username(), user.get_full_name())
     return governed
+
+
+def address_of(request: HttpRequest) -> str:
+    """Return the address that ``request`` really came from."""
+    headers = request.META
+    return client_address(
+        headers.get("REMOTE_ADDR", ""),
+        headers.get("HTTP_X_FORWARDED_FOR", ""),
+        networks(settings.TRUSTED_PROXIES),
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 import string
 import zlib
 
@@ -13,12 +14,15 @@ from hypothesis import strategies as st
 from techno.access.key_format import (
     NO_DIGEST,
     TEXT_LIMIT,
-    checksum,
+    Pepper,
     digest_of,
+    digests_of,
+    made_with,
     make_key,
     matches,
     parse_key,
 )
+from techno.governance.key_text import checksum
 
 ALPHABET = string.digits + string.ascii_uppercase + string.ascii_lowercase
 #: A key recorded once: what it is must never change, for people hold such keys.
@@ -83,10 +87,25 @@ def test_only_a_digest_is_kept() -> None:
     digest = digest_of(RECORDED)
     assert digest == "s1$" + hashlib.sha256(RECORDED.encode()).hexdigest()
     assert RECORDED not in digest
-    assert matches(RECORDED, digest)
-    assert not matches(RECORDED[:-1], digest)
-    assert not matches(RECORDED, NO_DIGEST)
+    assert matches(digests_of(RECORDED, ()), digest)
+    assert not matches(digests_of(RECORDED[:-1], ()), digest)
+    assert not matches(digests_of(RECORDED, ()), NO_DIGEST)
+
+
+def test_a_digest_under_a_pepper_is_told_from_that_under_another() -> None:
+    new, old = Pepper.of("n" * 40), Pepper.of("o" * 40)
+    digest = digest_of(RECORDED, new)
+    made = hmac.new(b"n" * 40, RECORDED.encode(), hashlib.sha256).hexdigest()
+    assert digest == f"h1:{new.identity}${made}"
+    assert made_with(digest) == f"h1:{new.identity}" != made_with(digest_of(RECORDED, old))
+    assert made_with(digest_of(RECORDED)) == "s1"
+    for kept in (digest, digest_of(RECORDED, old), digest_of(RECORDED)):
+        assert matches(digests_of(RECORDED, (new, old)), kept)
+    assert not matches(digests_of(RECORDED, (new,)), digest_of(RECORDED, old))
+    assert len(digest) <= 80
     assert len(NO_DIGEST) == len(digest)
+    for pepper in (new, old):
+        assert pepper.secret.decode() not in repr(pepper)
 
 
 def test_a_key_does_not_tell_its_secret_when_it_is_logged() -> None:

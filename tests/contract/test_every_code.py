@@ -14,11 +14,8 @@ from techno.governance.status import Status
 
 HERE = Path(__file__).resolve().parent
 EXECUTOR = "Executor: one would trust it with a production host"
-ACCESS = "Access: keys and people — who may do what, and nobody else"
 #: Codes of the contract that cannot appear yet, with what will make them.
 NOT_YET = {
-    "G3_address_denied": ACCESS,
-    "G13_rate_limited": ACCESS,
     "G14_approval_required": EXECUTOR,
     "G15_approval_denied": EXECUTOR,
     "G16_approval_expired": EXECUTOR,

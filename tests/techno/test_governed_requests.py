@@ -9,7 +9,8 @@ import pytest
 from django.test import Client
 
 from audit.models import AuditLog, AuditTrace
-from techno.access.issue import issue_key, revoke_key
+from techno.access.change import revoke_key
+from techno.access.issue import issue_key
 from techno.governance.principal import Scope
 
 pytestmark = pytest.mark.usefixtures("database")

@@ -19,7 +19,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_variables
 
 from techno.access.admin.key_forms import IssueKeyForm
-from techno.access.issue import revoke_key
+from techno.access.change import revoke_key
 from techno.access.models import ApiKey
 from techno.portal import fragments
 from techno.portal.model_admin import PortalModelAdmin

@@ -16,6 +16,7 @@ from executor.approval_decisions import lapse_overdue
 from executor.reaping import reap_lost_runs
 from executor.upkeep import forget_answers, tend_queue
 from techno.access.snapshot import write_snapshot
+from techno.access.tokens import prune_buckets
 from techno.database.errors import StoreUnavailable
 
 SNAPSHOT_EVERY_S = 10.0
@@ -23,6 +24,7 @@ REAP_EVERY_S = 3.0
 LAPSE_EVERY_S = 2.0
 TEND_EVERY_S = 2.0
 FORGET_EVERY_S = 600.0
+PRUNE_EVERY_S = 600.0
 
 
 class Command(BaseCommand):
@@ -44,6 +46,7 @@ class Command(BaseCommand):
                 Task("approvals", LAPSE_EVERY_S, _lapse),
                 Task("queued runs", TEND_EVERY_S, _tend),
                 Task("old answers", FORGET_EVERY_S, _forget),
+                Task("rates", PRUNE_EVERY_S, _prune),
             ],
         )
 
@@ -74,3 +77,7 @@ def _waiting_for_the_store(work: Callable[[], object]) -> None:
 
 def _forget(connection: psycopg.Connection[Any]) -> None:
     forget_answers()
+
+
+def _prune(connection: psycopg.Connection[Any]) -> None:
+    prune_buckets()

@@ -25,7 +25,7 @@ _WEB_GRACE_S = 25.0  # gunicorn itself gives its workers 20
 _KEEPER_GRACE_S = 15.0
 _WORKER_GRACE_S = 25.0  # its runs have 20; while PostgreSQL is away it may not hear SIGTERM
 # What only the migration is given: who serves requests must not be able to change the schema.
-_OWNER_ONLY = frozenset({"TECHNO_MIGRATION_DATABASE_URL"})
+_OWNER_ONLY = frozenset({"TECHNO_MIGRATION_DATABASE_URL", "TECHNO_MIGRATION_DATABASE_URL_FILE"})
 _PROBE_LIMIT_S = 2.0
 _AFTER_LOSS = ("runs", "reap")
 

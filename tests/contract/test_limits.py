@@ -1,0 +1,232 @@
+"""Keys that are narrow in where, when and how often: from outside, against one service."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.contract.promises import Promises
+from tests.service import Service, Services
+
+DENIED_ADDRESS = ["G3_address_denied"]
+TOO_OFTEN = ["G13_rate_limited"]
+DENIED = ["G2_scope_denied"]
+NO_KEY = ["G0_auth_not_configured"]
+SCOPES = ["execute", "audit:read", "diagnostics:read"]
+_ISSUE = """
+import json
+from datetime import timedelta
+from django.utils import timezone
+from techno.access.change import suspend_key
+from techno.access.issue import issue_key
+from techno.access.rotate import rotate_key
+from techno.governance.restrictions import Rate
+def issue(label, **wanted):
+    issued = issue_key(label=label, scopes=%r, **wanted)
+    made[label] = issued.text
+    return issued.key.prefix
+made = {}
+now = timezone.now()
+issue("elsewhere", allowed_networks=["192.0.2.0/24", "2001:db8::/32"])
+issue("here", allowed_networks=["::ffff:127.0.0.0/104"])
+issue("patterns", allowed_actions=["GET_*", "TRUE"])
+issue("three", rate=Rate(3, 86_400))
+issue("one at once", concurrent=1)
+today = now.strftime("%%a").lower()
+other = (now + timedelta(days=3)).strftime("%%a").lower()
+issue("never today", allowed_hours=f"{other} 10:00-12:00")
+issue("ends in a week", expires_at=now + timedelta(days=6, hours=12))
+issue("ends soon", expires_at=now + timedelta(hours=5))
+issue("plain")
+suspend_key(issue("suspended"))
+old = issue("overlapping")
+made["overlapping, new"] = rotate_key(old, overlap_until=now + timedelta(hours=1)).text
+old = issue("replaced")
+made["replaced, new"] = rotate_key(old).text
+print(json.dumps(made))
+"""
+
+
+@pytest.fixture(scope="module")
+def narrow(service: Service) -> dict[str, str]:
+    """Keys of the shared service, by label, made in one process because each costs time."""
+    printed = service.manage("shell", "-v", "0", "-c", _ISSUE % SCOPES).stdout
+    issued: dict[str, str] = json.loads(printed.splitlines()[-1])
+    return issued
+
+
+def get(service: Service, key: str, path: str = "/api/memory") -> httpx.Response:
+    with service.client(key) as client:
+        return client.get(path)
+
+
+@pytest.mark.produces(*DENIED_ADDRESS)
+def test_a_key_is_good_in_its_networks_only(
+    promises: Promises, service: Service, narrow: dict[str, str]
+) -> None:
+    for path in ("/api/memory", "/api/audit", "/api/whoami"):
+        body = promises.held(
+            get(service, narrow["elsewhere"], path), 403, "BLOCKED", DENIED_ADDRESS
+        )
+        assert promises.row(body["trace_id"])["key"] == narrow["elsewhere"].split("_")[1]
+    promises.held(get(service, narrow["here"]), 200)
+
+
+def test_a_key_runs_what_its_patterns_name(
+    promises: Promises, service: Service, narrow: dict[str, str]
+) -> None:
+    with service.client(narrow["patterns"]) as client:
+        for command, http_status in {"TRUE": 200, "FORMAT_DISK": 403, "UPTIME": 403}.items():
+            answer = client.post("/api/execute", json={"command": command})
+            assert answer.status_code == http_status
+        answer = client.post("/api/execute", json={"command": "GET_NOTHING"})
+        promises.held(answer, 200, "BLOCKED", ["G8_unknown_action"])
+
+
+@pytest.mark.produces(*TOO_OFTEN)
+def test_a_key_over_its_rate(promises: Promises, service: Service, narrow: dict[str, str]) -> None:
+    answers = [get(service, narrow["three"]) for _ in range(5)]
+    for left, answer in zip((2, 1, 0), answers, strict=False):
+        promises.held(answer, 200)
+        assert answer.headers["RateLimit-Policy"] == '"key";q=3;w=86400'
+        assert re.fullmatch(rf'"key";r={left};t=[0-9]+', answer.headers["RateLimit"])
+    for answer in answers[3:]:
+        promises.held(answer, 429, "BLOCKED", TOO_OFTEN)
+        assert 0 < int(answer.headers["Retry-After"]) <= 28_800
+        assert answer.headers["RateLimit"].startswith('"key";r=0;')
+
+
+@pytest.mark.slow
+def test_one_request_at_once(promises: Promises, service: Service, narrow: dict[str, str]) -> None:
+    key = narrow["one at once"]
+    with service.client(key) as first, ThreadPoolExecutor() as pool:
+        under_way = pool.submit(first.get, "/api/audit?wait=2&action=nothing_is_called_this")
+        refused = None
+        while not under_way.done() and refused is None:
+            answer = get(service, key)
+            refused = answer if answer.status_code == 429 else None
+        assert under_way.result().status_code == 200
+    assert refused is not None
+    promises.held(refused, 429, "BLOCKED", TOO_OFTEN)
+    assert refused.headers["Retry-After"] == "1"
+    for _ in range(4):  # its place is free again, in every process
+        promises.held(get(service, key), 200)
+
+
+def test_a_key_is_refused_outside_of_its_hours(
+    promises: Promises, service: Service, narrow: dict[str, str]
+) -> None:
+    promises.held(get(service, narrow["never today"]), 403, "BLOCKED", DENIED)
+
+
+def test_a_key_is_told_that_it_ends(
+    promises: Promises, service: Service, narrow: dict[str, str]
+) -> None:
+    for label, days in {"ends in a week": "7 days", "ends soon": "1 day"}.items():
+        answer = get(service, narrow[label])
+        promises.held(answer, 200)  # the envelope does not change for it
+        warning = answer.headers["X-Key-Warning"]
+        assert re.fullmatch(rf"WARNING expires in {days}, at 20\S+Z", warning)
+    assert "X-Key-Warning" not in get(service, narrow["plain"]).headers
+
+
+def test_suspended_and_replaced_keys_are_refused_and_overlapping_ones_live(
+    promises: Promises, service: Service, narrow: dict[str, str]
+) -> None:
+    for label in ("suspended", "replaced"):
+        promises.held(get(service, narrow[label]), 401, "BLOCKED", NO_KEY)
+    for label in ("overlapping", "overlapping, new", "replaced, new"):
+        promises.held(get(service, narrow[label]), 200)
+
+
+def test_whoami(promises: Promises, service: Service, narrow: dict[str, str]) -> None:
+    def whoami(label: str) -> dict[str, Any]:
+        data: dict[str, Any] = promises.held(get(service, narrow[label], "/api/whoami"), 200)[
+            "data"
+        ]
+        assert data["prefix"] == narrow[label].split("_")[1]
+        assert narrow[label].split("_")[2] not in str(data)
+        return data
+
+    plain = whoami("plain")
+    assert (plain["label"], plain["scopes"]) == ("plain", sorted(SCOPES))
+    assert plain["rate"] is plain["allowed_networks"] is plain["allowed_hours"] is None
+    assert 364 * 86_400 < plain["expires_in_s"] <= 365 * 86_400
+    assert whoami("here")["allowed_networks"] == ["127.0.0.0/8"]
+    assert whoami("patterns")["allowed_actions"] == ["GET_*", "TRUE"]
+    assert whoami("one at once")["requests_at_once"] == 1
+    promises.held(httpx.get(f"{service.url}/api/whoami"), 401, "BLOCKED", NO_KEY)
+
+
+def test_whoami_tells_what_is_left_of_a_rate(promises: Promises, service: Service) -> None:
+    key = service.issue_key("--rate", "10/86400")
+    lefts = [get(service, key, "/api/whoami").json()["data"]["rate"] for _ in range(3)]
+    assert lefts == [{"requests": 10, "window_s": 86_400, "remaining": n} for n in (9, 8, 7)]
+
+
+# -- refusals of strangers -------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def strict(start_service: Services) -> Iterator[Service]:
+    """A service that refuses an address unread after five refusals."""
+    with start_service(TECHNO_REFUSALS_A_MINUTE_MOST="5") as service:
+        yield service
+
+
+@pytest.mark.slow
+@pytest.mark.produces(*TOO_OFTEN)
+def test_strangers_are_taken_together(strict: Service) -> None:
+    """One row for the address and minute of each process, and a count of all that it stands for."""
+    with strict.client() as familiar:
+        for _ in range(8):
+            assert familiar.get("/api/memory").status_code == 200
+    rows = strict.sql("SELECT count(*) FROM audit_logs")[0][0]
+    told: dict[str, int] = {}
+    statuses = []
+    with strict.client(key="techno_ZZZZZZZZ_" + "a" * 49) as stranger:
+        for _ in range(200):
+            answer = stranger.get("/api/memory")
+            statuses.append(answer.status_code)
+            if answer.status_code == 429:
+                body = Promises(strict).envelope(answer)
+                assert body["reason_codes"] == TOO_OFTEN
+                assert 0 < int(answer.headers["Retry-After"]) <= 60
+                told[body["trace_id"]] = told.get(body["trace_id"], 0) + 1
+    assert statuses.count(401) <= 5
+    assert 1 <= len(told) <= 4  # two processes, and at most one new minute
+    for trace_id in told:
+        detail = Promises(strict).row(trace_id)["detail"]
+        assert detail["together"] == "127.0.0.1"
+    assert strict.sql("SELECT count(*) FROM audit_logs")[0][0] - rows <= 5 + len(told) + 2
+    with strict.client() as familiar:  # who was known before is let in from there as ever
+        assert {familiar.get("/api/memory").status_code for _ in range(8)} == {200}
+    Promises.seen.update(TOO_OFTEN)
+    strict.stop()
+    strict.start()
+    counted = strict.sql(
+        "SELECT detail->>'earlier_row', (detail->>'earlier_refused')::int FROM audit_traces"
+        " WHERE detail->>'earlier_row' IS NOT NULL"
+    )
+    assert {row: count + 1 for row, count in counted} == {
+        row: count for row, count in told.items() if count > 1
+    } | {row: count + 1 for row, count in counted if count == 0}
+
+
+@pytest.mark.slow
+def test_an_address_over_its_rate(start_service: Services) -> None:
+    with start_service(
+        TECHNO_ADDRESS_REQUESTS_MOST="5", TECHNO_ADDRESS_WINDOW_S="3600", TECHNO_WORKERS="1"
+    ) as service:
+        with service.client() as client:
+            answers = [client.get("/api/memory") for _ in range(7)]
+        assert [answer.status_code for answer in answers] == [200] * 5 + [429] * 2
+        for answer in answers[5:]:
+            assert Promises(service).envelope(answer)["reason_codes"] == TOO_OFTEN
+        assert len({answer.headers["X-Trace-Id"] for answer in answers[5:]}) == 1
