@@ -21,7 +21,7 @@ class WhoamiData(serializers.Serializer[Any]):
     """What a key is and may do."""
 
     prefix = serializers.CharField()
-    label = serializers.CharField(allow_blank=True)
+    label = serializers.CharField(allow_blank=True)  # type: ignore[assignment]
     scopes = serializers.ListField(child=serializers.CharField())
     allowed_actions = serializers.ListField(child=serializers.CharField(), allow_null=True)
     allowed_networks = serializers.ListField(child=serializers.CharField(), allow_null=True)
