@@ -42,6 +42,8 @@ class Command:
     each stream. `env` adds to (and may override) PATH, LANG and HOME; nothing else of our own
     environment is passed on. `cwd` None is the root directory. `marker` becomes the child's
     TECHNO_EXECUTION_ID; it must be unique among the runs of a host, and is random when empty.
+    `descriptors` are numbers from 3 to 9 at which the child finds a sealed file with those bytes.
+    `umask` None is ours.
     """
 
     argv: tuple[str, ...]
@@ -50,6 +52,8 @@ class Command:
     env: Mapping[str, str] = field(default_factory=dict)
     cwd: str | None = None
     marker: str = ""
+    descriptors: Mapping[int, bytes] = field(default_factory=dict)
+    umask: int | None = None
 
 
 class Outcome(enum.Enum):
@@ -169,7 +173,14 @@ def _start(command: Command, marker: str) -> tuple[spawn.Child, ProcessTree]:
     try:
         environment = spawn.minimal_environment(command.env, marker)
         with subreaper.birth():
-            child = spawn.start(command.argv, environment, command.cwd, tree.lead_by)
+            child = spawn.start(
+                command.argv,
+                environment,
+                command.cwd,
+                tree.lead_by,
+                descriptors=command.descriptors,
+                umask=command.umask,
+            )
     except BaseException:
         tree.abandon()
         raise

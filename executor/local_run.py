@@ -7,6 +7,7 @@ durable in one transaction.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from django.conf import settings
@@ -14,6 +15,7 @@ from django.conf import settings
 from executor import engine
 from executor.decision import Decision
 from executor.ending import KILL_WAIT_S, TERM_GRACE_S
+from executor.masking import MaskedOutput, mask_text
 from executor.outcome import verdict_of
 from executor.output import OnOutput
 from executor.ran import Ran
@@ -86,12 +88,17 @@ def perform(
 
     The one place that starts programs, for web processes and workers alike.
     """
-    return engine.run(
+    secrets = decision.secrets
+    shown = MaskedOutput(secrets, on_output) if secrets and on_output is not None else None
+    result = engine.run(
         command_of(decision, execution_id),
         deadline=deadline,
         cancelled=watch.cancelled,
-        on_output=on_output,
+        on_output=on_output if shown is None else shown.take,
     )
+    if shown is not None:
+        shown.finish(cut_short=result.truncated)
+    return masked(result, secrets) if secrets else result
 
 
 def command_of(decision: Decision, execution_id: str) -> engine.Command:
@@ -104,6 +111,17 @@ def command_of(decision: Decision, execution_id: str) -> engine.Command:
         env=decision.environment,
         cwd=action.working_directory or None,
         marker=execution_id,
+        descriptors={int(number): text.encode() for number, text in decision.descriptors.items()},
+    )
+
+
+def masked(result: engine.Result, secrets: tuple[str, ...]) -> engine.Result:
+    """Return a result whose texts show no secret, and no part of one that a limit cut."""
+    return replace(
+        result,
+        stdout=mask_text(result.stdout, secrets, cut_short=result.truncated),
+        stderr=mask_text(result.stderr, secrets, cut_short=result.truncated),
+        detail=mask_text(result.detail, secrets),
     )
 
 

@@ -12,6 +12,7 @@ from executor.schedule_models import ActionSchedule, ScheduleFiring
 from executor.validators import (
     check_approver_groups,
     check_argv,
+    check_definition,
     check_environment,
     check_isolation,
     check_parameters,
@@ -139,6 +140,10 @@ class Action(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def clean(self) -> None:
+        """Check what concerns several fields. Raises ``ValidationError`` naming the field."""
+        check_definition(self.argv, self.parameters, self.environment)
 
 
 class ActionVersion(models.Model):

@@ -9,6 +9,7 @@ from django.conf import settings
 
 from executor.approvals import needs_approval, request_approval
 from executor.decision import Decision, decide
+from executor.dry_run import look_ahead
 from executor.fleet import goes_to_a_worker, is_limited, run_on_a_worker
 from executor.idempotency import answered_once
 from executor.local_run import ENDING_S, run_here
@@ -47,7 +48,8 @@ def _act(governed: Governed, request: RunRequest, remembered: dict[str, Any] | N
     decision = decide(governed, request)
     if isinstance(decision, Verdict):
         return Ran(decision)
-    # Dry runs end here.
+    if request.dry_run:
+        return look_ahead(governed, decision)
     if needs_approval(decision):
         return request_approval(governed, decision, request)
     if goes_to_a_worker(decision, request):

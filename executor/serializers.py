@@ -25,6 +25,18 @@ class StrictText(serializers.CharField):
         return super().to_internal_value(data)
 
 
+class StrictBoolean(serializers.BooleanField):
+    """True or false: no text or number is taken for one."""
+
+    default_error_messages = {"invalid": "must be true or false.", "null": "must be true or false."}
+
+    def to_internal_value(self, data: Any) -> bool:
+        """Return ``data``. Raises ``ValidationError``."""
+        if not isinstance(data, bool):
+            self.fail("invalid")
+        return data
+
+
 class SessionField(StrictText):
     """A caller's own name for a series of requests."""
 
@@ -43,7 +55,7 @@ class SessionField(StrictText):
 
 
 class ExecuteRequest(serializers.Serializer[Any]):
-    """``{"command": …, "session_id": …, "params": {…}}`` and nothing else."""
+    """``{"command": …, "session_id": …, "params": {…}, "dry_run": …}`` and nothing else."""
 
     command = serializers.RegexField(
         r"\A[A-Z_]{3,32}\Z",
@@ -60,8 +72,12 @@ class ExecuteRequest(serializers.Serializer[Any]):
     sessionId = SessionField(help_text="Accepted for session_id.")  # noqa: N815
     params = serializers.DictField(
         required=False,
-        help_text="Values of the action's parameters.",
-        error_messages={"not_a_dict": "must be an object."},
+        help_text="Values of the action's parameters, by name: texts, whole numbers, booleans.",
+        error_messages={"not_a_dict": "must be an object.", "null": "must be an object."},
+    )
+    dry_run = StrictBoolean(
+        required=False,
+        help_text="Ask for the decision, the arguments and the limits; nothing is started.",
     )
 
     reason = StrictText(
@@ -83,9 +99,3 @@ class ExecuteRequest(serializers.Serializer[Any]):
                 raise serializers.ValidationError({"command": COMMAND_RULE})
         checked: dict[str, Any] = super().to_internal_value(data)
         return checked
-
-    def validate_params(self, value: dict[str, Any]) -> dict[str, Any]:
-        """Return the parameters. Raises ``ValidationError``: no action declares any yet."""
-        if value:
-            raise serializers.ValidationError("this action takes no parameters.")
-        return value

@@ -21,7 +21,10 @@ import shutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from types import MappingProxyType
 from typing import TypeAlias
+
+from executor.handover import LAST_HANDED_FD, hand_over, own_umask, sealed_file
 
 EXECUTION_ID_VARIABLE = "TECHNO_EXECUTION_ID"
 SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -32,6 +35,7 @@ _OPAQUE_BYTES = 1024
 _SETSIGDEF, _SETSIGMASK, _SETSID = 0x04, 0x08, 0x80
 _SIGNAL_SET_BYTES = 128
 _FIRST_UNSHARED_FD = 3
+_NOTHING: Mapping[int, bytes] = MappingProxyType({})
 
 _Opaque: TypeAlias = "ctypes.Array[ctypes.c_char]"
 
@@ -63,12 +67,16 @@ def start(
     env: Mapping[str, str],
     cwd: str | None,
     on_start: Callable[[int], None] = lambda pid: None,
+    *,
+    descriptors: Mapping[int, bytes] = _NOTHING,
+    umask: int | None = None,
 ) -> Child:
     """Start argv[0], looked up in the PATH of `env` when it has no slash.
 
     The child leads a session of its own, has /dev/null for input, the default action for all
-    signals, no blocked signal, and no other descriptor. `on_start(pid)` is called at the earliest
-    moment, while the program has hardly begun.
+    signals, no blocked signal, and no other descriptor than `descriptors` (numbers from 3 to 9,
+    each a sealed file with the given bytes). `umask` None is ours. `on_start(pid)` is called at
+    the earliest moment, while the program has hardly begun.
 
     Raises SpawnError for every reason there is: a bad argument, a missing or forbidden program
     or directory, an exhausted limit. If `on_start` was called before, the child is there all the
@@ -80,12 +88,16 @@ def start(
     program = _find_program(arguments[0], env.get("PATH", SEARCH_PATH))
     actions = ctypes.create_string_buffer(_OPAQUE_BYTES)
     pipes: list[int] = []
+    handed: dict[int, int] = {}
     _quick_libc.posix_spawn_file_actions_init(actions)
     try:
         for _ in ("stdout", "stderr"):
             pipes += _open_pipe()
-        _fill_actions(actions, directory, pipes[1], pipes[3])
-        pid = _posix_spawn(program, arguments, environment, actions)
+        for number, content in descriptors.items():
+            handed[number] = sealed_file(content)
+        _fill_actions(actions, directory, pipes[1], pipes[3], handed)
+        with own_umask(umask):
+            pid = _posix_spawn(program, arguments, environment, actions)
         on_start(pid)
         pidfd = os.pidfd_open(pid)
     except OSError as error:
@@ -94,7 +106,7 @@ def start(
         raise SpawnError(_explain(error, program, directory)) from error
     finally:
         _quick_libc.posix_spawn_file_actions_destroy(actions)
-        for descriptor in (*pipes[1:2], *pipes[3:4]):
+        for descriptor in (*pipes[1:2], *pipes[3:4], *handed.values()):
             os.close(descriptor)
     return Child(pid, pidfd, pipes[0], pipes[2])
 
@@ -207,14 +219,20 @@ def _make_attributes() -> _Opaque:
 _ATTRIBUTES = _make_attributes()  # only ever read from here on, by all threads
 
 
-def _fill_actions(actions: _Opaque, directory: bytes, stdout: int, stderr: int) -> None:
+def _fill_actions(
+    actions: _Opaque, directory: bytes, stdout: int, stderr: int, handed: Mapping[int, int]
+) -> None:
     """What the child does before it becomes the program."""
     libc = _quick_libc
     _check(libc.posix_spawn_file_actions_addopen(actions, 0, b"/dev/null", os.O_RDONLY, 0))
     _check(libc.posix_spawn_file_actions_adddup2(actions, stdout, 1))
     _check(libc.posix_spawn_file_actions_adddup2(actions, stderr, 2))
     _check(libc.posix_spawn_file_actions_addchdir_np(actions, directory))
-    _check(libc.posix_spawn_file_actions_addclosefrom_np(actions, _FIRST_UNSHARED_FD))
+    first_closed = _FIRST_UNSHARED_FD
+    if handed:
+        hand_over(libc, actions, handed)
+        first_closed = LAST_HANDED_FD + 1
+    _check(libc.posix_spawn_file_actions_addclosefrom_np(actions, first_closed))
 
 
 def _posix_spawn(

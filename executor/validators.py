@@ -8,6 +8,8 @@ from typing import Any
 from django.core.exceptions import ValidationError
 
 from executor.argv import InvalidAction, checked_argv, checked_environment
+from executor.declarations import checked_parameters, passing
+from executor.parameters import Parameters
 
 GROUPS_MOST = 20
 
@@ -30,8 +32,10 @@ def check_environment(value: Any) -> None:
 
 def check_parameters(value: Any) -> None:
     """Raise ``ValidationError`` unless ``value`` declares parameters."""
-    if not isinstance(value, dict):
-        raise ValidationError("parameters must be an object of declarations.")
+    try:
+        checked_parameters(value)
+    except InvalidAction as error:
+        raise ValidationError(str(error)) from error
 
 
 def check_isolation(value: Any) -> None:
@@ -56,3 +60,25 @@ def check_reason_pattern(value: str) -> None:
         re.compile(value, re.ASCII)
     except (re.error, RecursionError, OverflowError) as error:
         raise ValidationError(f"reason_pattern is no regular expression: {error}") from error
+
+
+def check_definition(argv: Any, parameters: Any, environment: Any) -> None:
+    """Raise ``ValidationError`` unless arguments, parameters and variables fit each other.
+
+    Says nothing where one of them breaks a rule of its own; that was told already.
+    """
+    try:
+        arguments = checked_argv(argv)
+        declared = checked_parameters(parameters)
+        variables = checked_environment(environment)
+    except InvalidAction:
+        return
+    try:
+        Parameters(arguments, declared)
+    except InvalidAction as error:
+        field = "argv" if str(error).startswith("argv") else "parameters"
+        raise ValidationError({field: str(error)}) from error
+    for name, rules in declared.items():
+        if "pass_as" in rules and passing(rules["pass_as"])[0] in variables:
+            told = f"parameters.{name}.pass_as: the environment has that variable already."
+            raise ValidationError({"parameters": told})

@@ -51,6 +51,7 @@ class ExecuteView(GovernedView):
         asked = RunRequest(
             values["command"],
             values.get("params") or {},
+            dry_run=values.get("dry_run", False),
             reason=values.get("reason") or "",
             respond_async=wants_async(request.META.get("HTTP_PREFER", "")),
             idempotency_key=name,
@@ -84,6 +85,8 @@ def _answer(request: Request, governed: Governed, ran: Ran) -> Answer:
         "trace_id": governed.trace.trace_id,
         "command": governed.action,
     }
+    if ran.preview is not None:
+        data |= ran.preview
     if ran.approval is not None:
         data["approval"] = ran.approval
     answered = answer(request, data, verdict, {**facts, **output})

@@ -62,7 +62,22 @@ class ApprovalFacts(serializers.Serializer[Any]):
     decisions = serializers.ListField(child=serializers.DictField())
 
 
-class ExecutionData(ExecutionFacts):
+class DryRunFacts(serializers.Serializer[Any]):
+    """What a dry run tells of the run that it did not start. Secrets are masked."""
+
+    dry_run = serializers.BooleanField(required=False)
+    version = serializers.IntegerField(required=False, help_text="The action's version.")
+    argv = serializers.ListField(child=serializers.CharField(), required=False)
+    params = serializers.DictField(required=False, help_text="With defaults filled in.")
+    environment = serializers.DictField(child=serializers.CharField(), required=False)
+    descriptors = serializers.ListField(child=serializers.IntegerField(), required=False)
+    working_directory = serializers.CharField(required=False, allow_blank=True)
+    limits = serializers.DictField(required=False)
+    is_async = serializers.BooleanField(required=False)
+    queue = serializers.CharField(required=False, allow_blank=True)
+
+
+class ExecutionData(ExecutionFacts, DryRunFacts):
     """A run, in ``data``."""
 
     trace_id = serializers.UUIDField()
