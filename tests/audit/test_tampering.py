@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import psycopg
 import pytest
@@ -13,8 +14,8 @@ from tests.service import Service, Services
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module")
-def log(start_service: Services) -> Iterator[Service]:
+@contextmanager
+def signed_log(start_service: Services) -> Iterator[Service]:
     """A service of our own with twenty sealed and signed rows."""
     with start_service(embedded=True) as service:
         with service.client() as client:
@@ -24,6 +25,13 @@ def log(start_service: Services) -> Iterator[Service]:
         service.manage("audit", "checkpoint")
         code, said = verify(service)
         assert code == 0, said
+        yield service
+
+
+@pytest.fixture(scope="module")
+def log(start_service: Services) -> Iterator[Service]:
+    """One log for all who undo what they did to it: tests run in any order."""
+    with signed_log(start_service) as service:
         yield service
 
 
@@ -146,14 +154,14 @@ def test_a_wrong_node(log: Service) -> None:
 
 
 def test_untouched_again(log: Service) -> None:
-    """What the tests above did, they undid: the log verifies, so nothing of it was real damage."""
+    """What other tests did, they undid: the log verifies, so nothing of it was real damage."""
     code, said = verify(log)
     assert code == 0, said
 
 
-def test_the_end_cut_off(log: Service) -> None:
-    """Last of all, because nothing brings the leaves back: signed rows that are gone."""
-    with intruder(log) as superuser:
+def test_the_end_cut_off(start_service: Services) -> None:
+    """Signed rows that are gone; on a log of its own, because nothing brings the leaves back."""
+    with signed_log(start_service) as log, intruder(log) as superuser:
         superuser.execute("DELETE FROM audit_leaves WHERE leaf_index >= 15")
         superuser.execute("DELETE FROM audit_nodes WHERE ((node_index + 1) << level::int) > 15")
         superuser.execute(

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
+from django.contrib.contenttypes.models import ContentType
 from django.contrib.sessions.models import Session
 from django.test import Client
 from django.urls import reverse
@@ -77,7 +78,9 @@ def test_the_secret_is_in_one_answer_and_nowhere_else(
     for path in (LIST, ADD, page_of(key), reverse("admin:index")):
         page = admin_client.get(path)
         assert secret not in page.content.decode() + str(page.headers)
-    entry = LogEntry.objects.get(object_id=str(key.pk))
+    entry = LogEntry.objects.get(
+        object_id=str(key.pk), content_type=ContentType.objects.get_for_model(ApiKey)
+    )
     assert (entry.is_addition(), entry.object_repr) == (True, str(key))
 
 

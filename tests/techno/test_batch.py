@@ -84,7 +84,10 @@ def test_a_server_that_says_nothing_is_left_and_a_lost_connection_is_told(
 ) -> None:
     connection.deadline_s = 0.3
     with pytest.raises(DeadlineExceeded):
-        transact(connection, [("INSERT INTO batched SELECT 1 FROM pg_sleep(5), (SELECT %s)", "")])
+        transact(
+            connection,
+            [("INSERT INTO batched SELECT 1 FROM pg_sleep(5), (SELECT %s) AS given", "")],
+        )
     assert connection.closed
     with pytest.raises(psycopg.OperationalError):
         transact(connection, [(INSERT, "[[1]]")])
