@@ -235,7 +235,7 @@ def list_runs(query: RunQuery, reader: Principal) -> RunPage:
         )
     condition = f"WHERE {' AND '.join(where)}" if where else ""
     rows = store().list_reads.rows(
-        f"SELECT {_COLUMNS}, requested_at::text FROM command_runs {condition} "  # noqa: S608
+        f"SELECT {_COLUMNS}, requested_at::text AS place FROM command_runs {condition} "  # noqa: S608
         "ORDER BY requested_at DESC, execution_id DESC LIMIT %s",
         [*values, query.limit + 1],
     )

@@ -11,6 +11,7 @@ from rest_framework import serializers
 from executor.models import RunState
 from executor.run_following import WAIT_MOST_S
 from executor.run_reader import LIMIT_DEFAULT, LIMIT_MOST, BadCursor, RunQuery, decode_cursor
+from executor.serializers import StrictText
 from techno.web.schema import STATUSES, Envelope, Refusal, responses_of
 
 TEXT_LIMIT = 256
@@ -94,9 +95,7 @@ class OutputQuery(_Strict):
 class CancelRequest(_Strict):
     """Why."""
 
-    reason = serializers.CharField(
-        max_length=REASON_LIMIT, required=False, default="", allow_blank=True
-    )
+    reason = StrictText(max_length=REASON_LIMIT, required=False, default="", allow_blank=True)
 
     def validate_reason(self, value: str) -> str:
         """Return the reason. Raises ``ValidationError`` for what a line of text cannot hold."""
