@@ -144,6 +144,28 @@ def _kept(file_name: str, variable: str) -> str:
     return path.read_text(encoding="ascii").strip()
 
 
+def single_sign_on() -> dict[str, Any]:
+    """Return the OpenID provider as django-allauth wants it; empty when there is none."""
+    server = text("TECHNO_OIDC_ISSUER")
+    if not server:
+        return {}
+    client_id = text("TECHNO_OIDC_CLIENT_ID")
+    if not client_id:
+        raise ImproperlyConfigured("TECHNO_OIDC_ISSUER needs TECHNO_OIDC_CLIENT_ID.")
+    scope = words("TECHNO_OIDC_SCOPES", "openid,profile,email")
+    provider = {
+        "provider_id": "sso",
+        "name": text("TECHNO_OIDC_NAME", "Single sign-on"),
+        "client_id": client_id,
+        "secret": text("TECHNO_OIDC_CLIENT_SECRET"),
+        "settings": {
+            "server_url": server,
+            "scope": scope,
+        },
+    }
+    return {"openid_connect": {"APPS": [provider], "OAUTH_PKCE_ENABLED": True}}
+
+
 def owner_role() -> bool:
     """Whether this process was started to change the schema (``manage.py migrate``)."""
     return os.environ.get("TECHNO_DATABASE_ROLE") == "owner"

@@ -32,6 +32,15 @@ INSTALLED_APPS = [
     "django_filters",
     "drf_spectacular",
     "drf_spectacular_sidecar",
+    "csp",
+    "corsheaders",
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.openid_connect",
+    "allauth.usersessions",
+    "techno.people",
 ]
 
 # The API needs none of the portal's session machinery: those classes step aside for governed
@@ -45,9 +54,11 @@ MIDDLEWARE = [
     "techno.web.portal_middleware.CommonMiddleware",
     "techno.web.portal_middleware.CsrfViewMiddleware",
     "techno.web.portal_middleware.AuthenticationMiddleware",
+    "techno.people.session_life.SessionLife",
     "techno.web.portal_middleware.MessageMiddleware",
     "techno.web.portal_middleware.XFrameOptionsMiddleware",
     "techno.portal.middleware.PortalPages",
+    "allauth.account.middleware.AccountMiddleware",  # its app wants exactly this name
 ]
 
 ROOT_URLCONF = "techno.urls"
@@ -64,6 +75,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "techno.people.account_pages.portal_around",
             ]
         },
     }
@@ -83,7 +95,19 @@ DATABASES = {
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
+# Attempts to sign in are counted here: in PostgreSQL, so that all processes and hosts count
+# together. Nothing on the hot path uses it.
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.db.DatabaseCache",
+        "LOCATION": "people_attempts",
+        "OPTIONS": {"MAX_ENTRIES": 50_000},
+    }
+}
+
+# Hashes of the older kinds are replaced when their owner signs in.
 PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.Argon2PasswordHasher",
     "django.contrib.auth.hashers.ScryptPasswordHasher",
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
 ]
@@ -112,11 +136,16 @@ STORAGES = {
 }
 WHITENOISE_USE_FINDERS = True
 
+BEHIND_HTTPS = env.flag("TECHNO_HTTPS", default=False)
+SESSION_IDLE_S = env.seconds("TECHNO_SESSION_IDLE_S", default=1_800, least=60, most=86_400)
+SESSION_LIFE_S = env.seconds("TECHNO_SESSION_LIFE_S", default=28_800, least=300, most=604_800)
+SESSION_COOKIE_AGE = int(SESSION_LIFE_S)
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
-SESSION_COOKIE_AGE = 8 * 3600
 CSRF_COOKIE_SAMESITE = "Lax"
-BEHIND_HTTPS = env.flag("TECHNO_HTTPS", default=False)
+if BEHIND_HTTPS:  # browsers take these names only from this very host, and only by https
+    SESSION_COOKIE_NAME = "__Host-sessionid"
+    CSRF_COOKIE_NAME = "__Host-csrftoken"
 SESSION_COOKIE_SECURE = BEHIND_HTTPS
 CSRF_COOKIE_SECURE = BEHIND_HTTPS
 SECURE_SSL_REDIRECT = False
@@ -125,7 +154,33 @@ SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
-LOGIN_URL = "admin:login"
+LOGIN_URL = "account_login"
+LOGIN_REDIRECT_URL = "admin:index"
+
+# People: signing in (django-allauth), second factors, single sign-on.
+AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+SECOND_FACTOR = env.text("TECHNO_SECOND_FACTOR", "auto")
+PROOF_S = env.seconds("TECHNO_PROOF_S", default=900, least=60, most=86_400)
+ACCOUNT_ADAPTER = "techno.people.adapters.account.AccountAdapter"
+ACCOUNT_LOGIN_METHODS = {"username"}
+ACCOUNT_SIGNUP_FIELDS = ["username*", "password1*"]
+ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_SESSION_REMEMBER = False  # the cookie goes with the browser
+ACCOUNT_LOGOUT_REDIRECT_URL = LOGIN_URL
+ACCOUNT_REAUTHENTICATION_TIMEOUT = PROOF_S
+ACCOUNT_RATE_LIMITS = {"login": "30/m/ip", "login_failed": "10/m/ip,5/5m/key"}
+USERSESSIONS_ADAPTER = "techno.people.adapters.sessions.SessionsAdapter"
+MFA_ADAPTER = "techno.people.adapters.second_factors.SecondFactorAdapter"
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_TOTP_ISSUER = "Techno OS"
+MFA_RECOVERY_CODES_SHOW_ONCE = True
+SOCIALACCOUNT_ADAPTER = "techno.people.adapters.single_sign_on.SingleSignOnAdapter"
+SOCIALACCOUNT_STORE_TOKENS = False
+OIDC_GROUPS = env.words("TECHNO_OIDC_GROUPS")
+OIDC_GROUPS_CLAIM = env.text("TECHNO_OIDC_GROUPS_CLAIM", "groups")
+OIDC_MFA = env.flag("TECHNO_OIDC_MFA", default=False)
+SOCIALACCOUNT_PROVIDERS = env.single_sign_on()
 
 # Governed requests.
 GOVERNED_PREFIXES = ("/api/", "/process", "/audit/fetch")

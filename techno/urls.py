@@ -30,6 +30,7 @@ urlpatterns = [
     path("audit/fetch", FetchView.as_view(), name="audit-fetch"),
     path("metrics", prometheus, name="prometheus"),
     path("health", health, name="health"),
+    path("account/", include("techno.people.urls")),
     path("admin/", admin.site.urls),
     path("", RedirectView.as_view(pattern_name="admin:index"), name="home"),
 ]
@@ -37,4 +38,5 @@ urlpatterns = [
 handler400 = "techno.web.error_pages.bad_request"
 handler403 = "techno.web.error_pages.permission_denied"
 handler404 = "techno.web.error_pages.page_not_found"
+handler429 = "techno.web.error_pages.too_many_requests"
 handler500 = "techno.web.error_pages.server_error"

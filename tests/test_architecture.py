@@ -19,7 +19,8 @@ LINES_MOST = 400
 LONGER = {"audit.verify": "an auditor carries this one file, and reads it first"}
 #: Modules that adapt a framework: they may see everything below them, and ``techno.web``.
 ADAPTERS = re.compile(
-    r"\.(views|\w+_views|(?:\w+_)?serializers|admin|urls|decorators|management|apps)(\.|$)"
+    r"\.(views|\w+_views|(?:\w+_)?serializers|admin|urls|decorators|management|apps|adapters)"
+    r"(\.|$)"
 )
 #: They see every app, each with its reason.
 SEES_ALL = {

@@ -11,12 +11,13 @@ from django.db import models
 from django.utils.safestring import SafeString, mark_safe
 
 from techno.portal.fields import JsonField, MomentField, MomentInput
+from techno.portal.on_record import RecordsChanges
 from techno.portal.visible_text import make_visible
 
 ROWS_A_PAGE = 50
 
 
-class PortalModelAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class PortalModelAdmin(RecordsChanges):
     """A model admin on our stylesheet and modules, without Django's scripts and counts."""
 
     list_per_page = ROWS_A_PAGE

@@ -18,6 +18,7 @@ SECTIONS: dict[str, str | Promise] = {
     "executor": _("Commands"),
     "access": _("Access"),
     "auth": _("People"),
+    "usersessions": _("Signed in"),
 }
 #: Within a section: what is looked at most stands first.
 MODELS = ("CommandRun", "Approval", "Action", "ActionSchedule", "User", "Group")

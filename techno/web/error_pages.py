@@ -7,7 +7,10 @@ there would only cost time, and could itself fail.
 from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
 from django.views import defaults
+
+RETRY_AFTER_S = 60
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -23,6 +26,13 @@ def permission_denied(request: HttpRequest, exception: Exception) -> HttpRespons
 def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Answer 404."""
     return _bare(request, 404) or defaults.page_not_found(request, exception)
+
+
+def too_many_requests(request: HttpRequest) -> HttpResponse:
+    """Answer 429; django-allauth asks for it when attempts are limited."""
+    page = render(request, "429.html", status=429)
+    page["Retry-After"] = str(RETRY_AFTER_S)
+    return page
 
 
 def server_error(request: HttpRequest) -> HttpResponse:

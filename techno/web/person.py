@@ -16,15 +16,14 @@ def act_of_person(request: HttpRequest) -> Governed:
     Each ends in exactly one row: hand it to ``techno.acts.recorded_change``, or to
     ``techno.gate.conclude`` with its verdict.
     """
-    headers = request.META
     governed = begin(
         method=request.method or "",
         path=request.path,
         client_address=address_of(request),
-        user_agent=headers.get("HTTP_USER_AGENT", ""),
+        user_agent=request.META.get("HTTP_USER_AGENT", ""),
     )
-    user = request.user
-    if user.is_authenticated:
+    user = getattr(request, "user", None)
+    if user is not None and user.is_authenticated:
         governed.principal = person(user.get_username(), user.get_full_name())
     return governed
 

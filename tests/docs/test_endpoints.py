@@ -38,7 +38,7 @@ def served() -> set[Route]:
     """Return every route of the URL configuration that is an endpoint."""
     found = set()
     for address, pattern in _walk("/", get_resolver().url_patterns):
-        if address == "/" or address.startswith("/admin/"):
+        if address == "/" or address.startswith(("/admin/", "/account/")):
             continue
         view: Any = getattr(pattern.callback, "view_class", pattern.callback)
         found.add(Route(_methods(view), address, f"{view.__module__}.{view.__qualname__}"))

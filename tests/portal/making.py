@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from typing import Any
 
+from allauth.account.internal.flows.login import AUTHENTICATION_METHODS_SESSION_KEY
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.utils import timezone
@@ -34,10 +36,21 @@ def person(*permissions: str, superuser: bool = False) -> User:
 
 
 def client_of(user: User) -> Client:
-    """Return a browser in which ``user`` is signed in."""
+    """Return a browser in which ``user`` has just signed in with their password."""
     client = Client()
     client.force_login(user)
+    prove(client, user)
     return client
+
+
+def prove(client: Client, user: User, *, ago_s: float = 0.0) -> None:
+    """Have ``user`` prove who they are so many seconds ago, and never since."""
+    session = client.session
+    session[AUTHENTICATION_METHODS_SESSION_KEY] = [
+        {"method": "password", "at": time.time() - ago_s}
+    ]
+    session["account_authentication_methods_user"] = str(user.pk)
+    session.save()
 
 
 def record(

@@ -21,11 +21,11 @@ def first_password(service: Service) -> str:
 def sign_in(service: Service) -> httpx.Client:
     """Return a browser in which the first person is signed in; close it."""
     browser = httpx.Client(base_url=service.url, timeout=TIMEOUT_S)
-    browser.get("/admin/login/")
+    browser.get("/account/login/")
     form = {
-        "username": "admin",
+        "login": "admin",
         "password": first_password(service),
         "csrfmiddlewaretoken": browser.cookies["csrftoken"],
     }
-    assert browser.post("/admin/login/?next=/admin/", data=form).status_code == 302
+    assert browser.post("/account/login/?next=/admin/", data=form).status_code == 302
     return browser

@@ -29,8 +29,8 @@ def test_a_person_is_added_with_permissions_and_can_sign_in(admin_client: Client
     form = {"username": name, "is_active": "on", "is_staff": "on", "user_permissions": [view.pk]}
     assert admin_client.post(page, form).status_code == 302
     browser = Client()
-    login = reverse("admin:login")
-    signed_in = browser.post(login, {"username": name, "password": PASSWORD, "next": "/admin/"})
+    login = reverse("account_login")
+    signed_in = browser.post(login, {"login": name, "password": PASSWORD, "next": "/admin/"})
     assert signed_in["Location"] == "/admin/"
     assert browser.get(reverse("admin:audit_audittrace_changelist")).status_code == 200
     assert browser.get(reverse("admin:auth_user_changelist")).status_code == 403
@@ -59,10 +59,18 @@ def test_all_pages_of_a_person_are_there(admin_client: Client) -> None:
         reverse("admin:auth_user_history", args=[user.pk]),
         reverse("admin:auth_user_password_change", args=[user.pk]),
         reverse("admin:auth_user_changelist") + "?is_staff__exact=1&q=person",
-        reverse("admin:password_change"),
+        reverse("account_overview"),
         reverse("admin:app_list", args=["auth"]),
     ):
         assert admin_client.get(path).status_code == 200
     left = admin_client.post(reverse("admin:logout"))
     assert left.status_code == 200
     assert "Logged out" in left.content.decode()
+
+
+def test_the_admin_s_own_doors_lead_to_the_one_door(admin_client: Client) -> None:
+    changed = admin_client.get(reverse("admin:password_change"))
+    assert changed["Location"] == reverse("account_change_password")
+    there = Client().get(reverse("admin:login"), {"next": "/admin/auth/user/"})
+    assert there["Location"] == f"{reverse('account_login')}?next=%2Fadmin%2Fauth%2Fuser%2F"
+    assert Client().post(reverse("admin:login"), {"username": "x"}).status_code == 302

@@ -19,6 +19,7 @@ LISTS = {
     "access_apikey": "access.view_apikey",
     "auth_user": "auth.view_user",
     "auth_group": "auth.view_group",
+    "usersessions_usersession": "usersessions.view_usersession",
 }
 LEDGERS = ("audit_audittrace", "executor_commandrun", "executor_approval")
 

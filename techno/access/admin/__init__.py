@@ -1,5 +1,5 @@
-"""Who may do what, in the portal: one module for each noun."""
+"""Keys in the portal."""
 
-from techno.access.admin import keys, people
+from techno.access.admin import keys
 
-__all__ = ["keys", "people"]
+__all__ = ["keys"]

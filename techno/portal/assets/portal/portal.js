@@ -6,6 +6,7 @@ import { enableThemes } from "./theme.js";
 import { enableSelectAll } from "./select_all.js";
 import { enableSearchKey } from "./search_key.js";
 import { tidyAddresses } from "./addresses.js";
+import { enablePasskeys } from "./passkeys.js";
 
 showLocalTimes(document);
 enableCopying(document);
@@ -13,3 +14,4 @@ enableThemes(document);
 enableSelectAll(document);
 enableSearchKey(document);
 tidyAddresses(document);
+enablePasskeys(document);

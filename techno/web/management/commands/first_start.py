@@ -12,6 +12,7 @@ from django.core.management.base import BaseCommand
 from techno import env
 from techno.access.issue import issue_key
 from techno.access.models import ApiKey, all_scopes
+from techno.people.models import FirstPassword
 
 FIRST_USER = "admin"
 PASSWORD_BYTES = 15
@@ -52,7 +53,7 @@ class Command(BaseCommand):
         if users.filter(is_staff=True, is_active=True).exists():
             return ""
         password = secrets.token_urlsafe(PASSWORD_BYTES)
-        users.create_superuser(username=FIRST_USER, password=password)
+        FirstPassword.note(users.create_superuser(username=FIRST_USER, password=password))
         return password
 
     def _first_key(self) -> str:
