@@ -24,8 +24,10 @@ NEED_SECOND_FACTOR = frozenset(
         "auth.change_user",
         "auth.delete_group",
         "executor.add_action",
+        "executor.add_actionschedule",
         "executor.approve_run",
         "executor.change_action",
+        "executor.change_actionschedule",
         "executor.delete_action",
     }
 )
@@ -64,19 +66,29 @@ AUDITOR = Role(
         "audit.verify_log",
         "auth.view_group",
         "auth.view_user",
+        "executor.view_approval",
         "executor.view_output",
+        "executor.view_actionschedule",
         "usersessions.view_usersession",
     },
 )
 OPERATOR = Role(
     "operator",
     _("Runs actions, sees their output and stops them."),
-    _LOOKING | {"executor.run_action", "executor.cancel_commandrun", "executor.view_output"},
+    _LOOKING
+    | {
+        "executor.cancel_commandrun",
+        "executor.run_action",
+        "executor.run_schedule",
+        "executor.view_approval",
+        "executor.view_output",
+        "executor.view_actionschedule",
+    },
 )
 APPROVER = Role(
     "approver",
     _("Decides about runs that wait for approval."),
-    _LOOKING | {"executor.approve_run"},
+    _LOOKING | {"executor.approve_run", "executor.view_approval"},
 )
 KEY_MANAGER = Role(
     "key manager",
@@ -105,8 +117,11 @@ ADMINISTRATOR = Role(
         "auth.change_user",
         "auth.delete_group",
         "executor.add_action",
+        "executor.add_actionschedule",
         "executor.change_action",
+        "executor.change_actionschedule",
         "executor.delete_action",
+        "executor.delete_actionschedule",
         "usersessions.delete_usersession",
     },
 )
