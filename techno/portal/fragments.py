@@ -17,7 +17,12 @@ from techno.portal.visible_text import make_line
 
 NOTHING = SafeString('<span class="nothing">–</span>')
 MILLISECONDS_SHOWN_AS_SECONDS = 1000
-_KEY_STATES = {"live": "approved", "expired": "expired", "revoked": "blocked"}
+_KEY_STATES = {
+    "live": "approved",
+    "suspended": "warning",
+    "expired": "expired",
+    "revoked": "blocked",
+}
 
 
 def moment(value: datetime | str | None) -> SafeString:

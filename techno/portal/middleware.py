@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.template.loader import render_to_string
 
+from audit.recorder import AuditUnavailable
 from techno.database.errors import StoreUnavailable
 
 log = structlog.get_logger(__name__)
@@ -29,7 +30,7 @@ CONTENT_SECURITY_POLICY = "; ".join(
     )
 )
 RETRY_AFTER_S = 5
-_AWAY = (OperationalError, InterfaceError, StoreUnavailable)
+_AWAY = (OperationalError, InterfaceError, StoreUnavailable, AuditUnavailable)
 
 
 class PortalPages:

@@ -1,37 +1,46 @@
-"""API keys: issued here with their secret shown once, revoked here, never edited into another."""
+"""API keys: what is known of them. What is done with them stands in ``key_acts``."""
 
 from __future__ import annotations
 
+import math
+from datetime import timedelta
 from typing import Any
 
-from django.contrib import admin, messages
-from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
-from django.core.exceptions import PermissionDenied
+from django.contrib import admin
 from django.db.models import Q, QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
+from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
-from django.utils.decorators import method_decorator
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.debug import sensitive_variables
 
-from techno.access.admin.key_forms import IssueKeyForm
-from techno.access.change import revoke_key
+from techno.access.admin.key_acts import REVOKE, KeyActs
+from techno.access.admit import DAY_S, WARNING_DAYS
+from techno.access.change import DESCRIBED, describe_key
 from techno.access.models import ApiKey
+from techno.access.terms import terms_of
 from techno.portal import fragments
-from techno.portal.model_admin import PortalModelAdmin
+from techno.portal.panels import Panel, offer_panel
 from techno.portal.references import Kind, offer
+from techno.web.person import act_of_person
 
-REVOKE = "revoke_selected"
-_LIFE = ("state", "public_prefix", "created", "expires", "ended", "used")
-_STATES = {"live": _("live"), "expired": _("expired"), "revoked": _("revoked")}
+VERSIONS_SHOWN = 20
+ENDING_SHOWN = 20
+#: The days before a key's end at which its warning becomes more urgent.
+STAGES = (1, 7, WARNING_DAYS)
+_MAY = ("scope_list", "action_list", "network_list", "hour_list", "rate", "concurrent_most")
+_LIFE = ("state", "public_prefix", "which_version", "created", "expires", "ended", "used")
+_STATES = {
+    "live": _("live"),
+    "suspended": _("suspended"),
+    "expired": _("expired"),
+    "revoked": _("revoked"),
+}
 
 
 class StateFilter(admin.SimpleListFilter):
-    """Live, expired or revoked."""
+    """Live, suspended, expired or revoked."""
 
     title = _("state")
     parameter_name = "state"
@@ -44,16 +53,34 @@ class StateFilter(admin.SimpleListFilter):
         """Return the keys in the chosen state."""
         ended = Q(expires_at__lte=timezone.now())
         narrowed = {
-            "live": keys.filter(revoked_at=None).exclude(ended),
+            "live": keys.filter(revoked_at=None, suspended_at=None).exclude(ended),
+            "suspended": keys.filter(revoked_at=None, suspended_at__isnull=False).exclude(ended),
             "expired": keys.filter(ended, revoked_at=None),
             "revoked": keys.exclude(revoked_at=None),
         }
         return narrowed.get(self.value() or "", keys)
 
 
+def ending_stage(key: ApiKey) -> int | None:
+    """Return which of ``STAGES`` a live key has come to before its end, ``None`` for none."""
+    if key.expires_at is None or key.state != "live":
+        return None
+    days = math.ceil((key.expires_at - timezone.now()).total_seconds() / DAY_S)
+    return next((stage for stage in STAGES if days <= stage), None)
+
+
+def ending_warning(key: ApiKey) -> str | SafeString:
+    """Return the warning of a key that ends soon, empty for others."""
+    stage = ending_stage(key)
+    if stage is None:
+        return ""
+    told = ngettext("ends within %d day", "ends within %d days", stage) % stage
+    return fragments.state_badge("blocked" if stage == STAGES[0] else "warning", told)
+
+
 @admin.register(ApiKey)
-class ApiKeyAdmin(PortalModelAdmin):
-    """API keys. What a key may do never changes: another key is issued for that."""
+class ApiKeyAdmin(KeyActs):
+    """API keys. What a key may do only ever gets less: another version is issued for more."""
 
     list_display = ("name", "public_prefix", "state", "scope_list", "answerable", "expires", "used")
     list_filter = (StateFilter,)
@@ -61,8 +88,8 @@ class ApiKeyAdmin(PortalModelAdmin):
     ordering = ("-created_at",)
     actions = (REVOKE,)
     fieldsets = (
-        (None, {"fields": ("label", "owner")}),
-        (_("What it may do"), {"fields": ("scope_list", "action_list")}),
+        (None, {"fields": DESCRIBED}),
+        (_("What it may do"), {"fields": _MAY}),
         (_("Life"), {"fields": _LIFE}),
     )
 
@@ -72,15 +99,11 @@ class ApiKeyAdmin(PortalModelAdmin):
         """Nobody: traces name the key for ever. Revoke it."""
         return False
 
-    def has_revoke_permission(self, request: HttpRequest, obj: ApiKey | None = None) -> bool:
-        """Whoever may change keys may end them."""
-        return self.has_change_permission(request, obj)
-
     def get_readonly_fields(
         self, request: HttpRequest, obj: ApiKey | None = None
     ) -> tuple[str, ...]:
-        """Everything but the two texts for people."""
-        return ("scope_list", "action_list", *_LIFE)
+        """Everything but the texts for people."""
+        return (*_MAY, *_LIFE)
 
     # -- what is shown -----------------------------------------------------------------------
 
@@ -101,7 +124,7 @@ class ApiKeyAdmin(PortalModelAdmin):
 
     @admin.display(description=_("state"))
     def state(self, key: ApiKey) -> SafeString:
-        """Live, expired or revoked."""
+        """Live, suspended, expired or revoked."""
         return fragments.state_badge(key.state, str(_STATES[key.state]))
 
     @admin.display(description=_("scopes"))
@@ -116,8 +139,31 @@ class ApiKeyAdmin(PortalModelAdmin):
 
     @admin.display(description=_("expires"), ordering="expires_at")
     def expires(self, key: ApiKey) -> str | SafeString:
-        """When the key ends by itself."""
-        return fragments.moment(key.expires_at) if key.expires_at else gettext("never")
+        """When the key ends by itself, with a warning from two weeks before on."""
+        if key.expires_at is None:
+            return gettext("never")
+        warning = ending_warning(key)
+        return format_html("{} {}", fragments.moment(key.expires_at), warning)
+
+    @admin.display(description=_("allowed networks"))
+    def network_list(self, key: ApiKey) -> str:
+        """The allowed networks."""
+        return gettext("all") if key.allowed_networks is None else ", ".join(key.allowed_networks)
+
+    @admin.display(description=_("allowed hours"))
+    def hour_list(self, key: ApiKey) -> str:
+        """The allowed hours."""
+        return key.allowed_hours or gettext("all")
+
+    @admin.display(description=_("rate"))
+    def rate(self, key: ApiKey) -> str | SafeString:
+        """How often it may ask."""
+        return fragments.text_or_nothing(terms_of(key).rate or "")
+
+    @admin.display(description=_("version"))
+    def which_version(self, key: ApiKey) -> str:
+        """Which version of the key this is."""
+        return str(key.version)
 
     @admin.display(description=_("revoked"), ordering="revoked_at")
     def ended(self, key: ApiKey) -> SafeString:
@@ -126,53 +172,18 @@ class ApiKeyAdmin(PortalModelAdmin):
 
     @admin.display(description=_("last used"), ordering="last_used_at")
     def used(self, key: ApiKey) -> SafeString:
-        """When the key was used last, to the minute."""
-        return fragments.moment(key.last_used_at)
+        """When the key was used last, to the minute, and from where."""
+        if not key.last_used_address:
+            return fragments.moment(key.last_used_at)
+        where = fragments.text_or_nothing(f"{key.last_used_address} {key.last_used_agent}".strip())
+        return format_html("{} {}", fragments.moment(key.last_used_at), where)
 
     @admin.display(description=_("created"), ordering="created_at")
     def created(self, key: ApiKey) -> SafeString:
         """When the key was issued, and by whom."""
         return fragments.moment_by(key.created_at, key.created_by_name)
 
-    # -- issuing -----------------------------------------------------------------------------
-
-    @method_decorator(sensitive_variables("issued", "response"))
-    def add_view(
-        self,
-        request: HttpRequest,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        """Ask what the key shall be; issue it and show its secret, in this answer and never again.
-
-        The secret goes nowhere but into the answer to the POST: no redirect could carry it
-        without keeping it somewhere.
-        """
-        if not self.has_add_permission(request):
-            raise PermissionDenied
-        form = IssueKeyForm(request.POST if request.method == "POST" else None)
-        issued = form.issue(request.user) if form.is_valid() else None
-        if issued is None:
-            title = gettext("Issue an API key")
-            return self._page(request, "issue", {"title": title, "form": form})
-        self.log_addition(request, issued.key, [{"added": {}}])
-        title = gettext("Your new key")
-        response = self._page(
-            request, "issued", {"title": title, "key": issued.key, "secret": issued.text}
-        )
-        response["Cache-Control"] = "no-store, private"
-        response.render()
-        return response
-
-    # -- revoking ----------------------------------------------------------------------------
-
-    def get_urls(self) -> list[URLPattern]:
-        """Return the usual addresses and the one of the button on a key's page."""
-        view = self.admin_site.admin_view(self.revoke_view)
-        return [
-            path("<int:key_id>/revoke/", view, name="access_apikey_revoke"),
-            *super().get_urls(),
-        ]
+    # -- what is done ------------------------------------------------------------------------
 
     def change_view(
         self,
@@ -181,55 +192,43 @@ class ApiKeyAdmin(PortalModelAdmin):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        """Show a key, with its button while there is something to end."""
+        """Show a key, with the buttons of what may be done with it."""
         key = self.get_object(request, object_id)
-        may = key is not None and key.revoked_at is None and self.has_revoke_permission(request)
-        url = reverse("admin:access_apikey_revoke", args=[key.pk]) if key and may else ""
-        return super().change_view(
-            request, object_id, form_url, {"revoke_url": url, **(extra_context or {})}
-        )
+        buttons = self.buttons_of(request, key) if key is not None else []
+        versions = self._versions(key) if key is not None else []
+        shown = {"key_buttons": buttons, "key_versions": versions, **(extra_context or {})}
+        return super().change_view(request, object_id, form_url, shown)
 
-    def revoke_view(self, request: HttpRequest, key_id: int) -> HttpResponse:
-        """Ask whether one key shall end, and end it. Raises ``Http404``."""
-        if not self.has_revoke_permission(request):
-            raise PermissionDenied
-        keys = ApiKey.objects.filter(pk=key_id)
-        if not keys:
-            raise Http404("no such key")
-        return self._revoke(request, keys) or HttpResponseRedirect(
-            reverse("admin:access_apikey_change", args=[key_id])
-        )
+    def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: bool) -> None:
+        """Keep the texts for people, as an act with its row."""
+        texts = {name: form.cleaned_data[name] for name in form.changed_data if name in DESCRIBED}
+        if texts:
+            describe_key(obj.prefix, act=act_of_person(request), **texts)
 
     @admin.action(description=_("Revoke selected keys"), permissions=["revoke"])
     def revoke_selected(
         self, request: HttpRequest, chosen: QuerySet[ApiKey]
     ) -> HttpResponse | None:
         """Ask whether the keys shall end, and end them."""
-        return self._revoke(request, chosen)
+        return self.revoke(request, chosen)
 
-    def _revoke(self, request: HttpRequest, keys: QuerySet[ApiKey]) -> HttpResponse | None:
-        """Return the page that asks; once it was answered, end the keys and return ``None``."""
-        live = list(keys.filter(revoked_at=None))
-        if live and request.POST.get("confirmed") != "yes":
-            title = ngettext("Revoke this key?", "Revoke these keys?", len(live))
-            names = {"action": REVOKE, "checkbox": ACTION_CHECKBOX_NAME}
-            return self._page(request, "revoke", {"title": title, "keys": live, **names})
-        for key in live:
-            revoke_key(key.prefix)
-            self.log_change(request, key, [{"changed": {"fields": ["revoked"]}}])
-        told = ngettext("%d key is revoked.", "%d keys are revoked.", len(live)) % len(live)
-        self.message_user(request, told, messages.SUCCESS if live else messages.WARNING)
-        return None
-
-    def _page(
-        self, request: HttpRequest, template: str, context: dict[str, Any]
-    ) -> TemplateResponse:
-        request.current_app = self.admin_site.name
-        return TemplateResponse(
-            request,
-            f"admin/access/apikey/{template}.html",
-            {**self.admin_site.each_context(request), "opts": self.opts, **context},
-        )
+    def _versions(self, key: ApiKey) -> list[ApiKey]:
+        """Return the other versions of a key, the newest first."""
+        if not key.lineage:
+            return []
+        others = ApiKey.objects.filter(lineage=key.lineage).exclude(pk=key.pk)
+        return list(others.order_by("-version")[:VERSIONS_SHOWN])
 
 
+def _ending_soon() -> dict[str, Any]:
+    """Return the live keys that end within two weeks, for the first page."""
+    now = timezone.now()
+    last = now + timedelta(days=WARNING_DAYS)
+    ending = ApiKey.objects.filter(
+        revoked_at=None, suspended_at=None, expires_at__gt=now, expires_at__lte=last
+    ).order_by("expires_at")[:ENDING_SHOWN]
+    return {"keys": [(key, ending_stage(key)) for key in ending]}
+
+
+offer_panel(Panel(40, ApiKey, "admin/access/ending_panel.html", _ending_soon))
 offer(Kind.KEY, ApiKey, by="prefix", named="label")
