@@ -45,13 +45,13 @@ def principal_now(principal: Principal) -> Principal | Verdict:
     nothing. What is neither key nor person stands as it stood.
     """
     if principal.kind is PrincipalKind.API_KEY:
-        return _key_now(principal.identity)
+        return key_now(principal.identity)
     if principal.kind is PrincipalKind.PERSON:
         return _person_now(principal)
     return principal
 
 
-def _key_now(prefix: str) -> Principal | Verdict:
+def key_now(prefix: str) -> Principal | Verdict:
     standing = key_standing(prefix)
     if standing is None or standing.principal is None:
         state = standing.state if standing else "unknown"

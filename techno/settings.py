@@ -197,6 +197,8 @@ QUEUED_MOST_S = env.seconds("TECHNO_QUEUED_MOST_S", default=86_400, least=1, mos
 RUN_FOLLOWERS = env.whole("TECHNO_RUN_FOLLOWERS", default=3, least=0, most=256)
 WORKER_QUEUES = env.words("TECHNO_WORKER_QUEUES", "default")
 WORKER_CONCURRENCY = env.whole("TECHNO_WORKER_CONCURRENCY", default=4, least=1, most=64)
+TERMINAL_APPROVALS = env.flag("TECHNO_TERMINAL_APPROVALS", default=False)
+SCHEDULE_GRACE_S = env.seconds("TECHNO_SCHEDULE_GRACE_S", default=60.0, least=5, most=3600)
 FOLLOWERS = env.whole("TECHNO_FOLLOWERS", default=3, least=0, most=256)
 ENVIRONMENT_API_KEY = env.secret("TECHNO_API_KEY")
 KEY_PEPPER = env.key_pepper()
