@@ -12,14 +12,14 @@ from executor.approval_models import REASON_LIMIT, ApprovalState
 from executor.approval_reads import find_approval
 from executor.approval_statements import OPEN_APPROVAL, OPEN_WAITING_RUN
 from executor.decision import Decision
-from executor.fleet import queued_row
-from executor.local_run import execution_id_of
+from executor.fleet import queued_row, told_verdict
 from executor.ran import Ran
 from executor.registry import find_action
 from executor.requesters import people_behind, principal_now
 from executor.requests import RunRequest
 from executor.sealing import binding_digest, is_bound
 from executor.sql import statement
+from executor.statements import REMEMBER
 from techno.database.current import store
 from techno.database.group_commit import Write
 from techno.gate import Governed, decide_action
@@ -27,6 +27,8 @@ from techno.governance.principal import Principal
 from techno.governance.reason_codes import ReasonCode
 from techno.governance.trace import iso_ms
 from techno.governance.verdict import Verdict, refuse
+
+WAITING = refuse(ReasonCode.G14_APPROVAL_REQUIRED)
 
 
 def needs_approval(decision: Decision) -> bool:
@@ -46,16 +48,19 @@ def binding(decision: Decision, principal: Principal) -> dict[str, Any]:
     }
 
 
-def request_approval(governed: Governed, decision: Decision, request: RunRequest) -> Ran:
+def request_approval(
+    governed: Governed, decision: Decision, request: RunRequest, remembered: dict[str, Any] | None
+) -> Ran:
     """Let the run wait; it and its approval become durable with the request's audit row.
 
     Without a reason that the action takes nothing waits: approvers decide about a purpose.
+    ``remembered`` is what makes the request repeatable; it stands exactly if the run does.
+    Raises ``DuplicateKey`` when a request of the same name came first.
     """
     action = decision.action
     complaint = complaint_about(request.reason, action.reason_pattern)
     if complaint:
         return Ran(refuse(ReasonCode.G11_INVALID_PAYLOAD, message=f"reason: {complaint}"))
-    execution_id = execution_id_of(governed)
     run = queued_row(governed, decision, request)
     principal = governed.principal
     approval = {
@@ -71,8 +76,13 @@ def request_approval(governed: Governed, decision: Decision, request: RunRequest
         "groups": list(action.approver_groups),
         "ttl_s": action.approval_ttl_s,
     }
-    governed.execution_id = execution_id
-    governed.also += [Write(OPEN_WAITING_RUN, run), Write(OPEN_APPROVAL, approval)]
+    writes = [Write(OPEN_WAITING_RUN, run), Write(OPEN_APPROVAL, approval)]
+    if remembered is None:
+        governed.also += writes
+    else:
+        told = remembered | told_verdict(WAITING)
+        store().writes.commit(*writes, Write(REMEMBER, told))
+    governed.execution_id = run["execution_id"]
     governed.detail.update(approvals_needed=action.approvals_needed, reason=approval["reason"])
     facts = {
         "state": ApprovalState.WAITING.value,
@@ -83,7 +93,7 @@ def request_approval(governed: Governed, decision: Decision, request: RunRequest
         "expires_at": iso_ms(governed.trace.arrived_ms + int(action.approval_ttl_s * 1000)),
         "decisions": [],
     }
-    return Ran(refuse(ReasonCode.G14_APPROVAL_REQUIRED), approval=facts)
+    return Ran(WAITING, approval=facts)
 
 
 def complaint_about(reason: str, pattern: str) -> str:
@@ -106,11 +116,12 @@ def object_to_start(execution_id: str, decision: Decision) -> Verdict | None:
     allowed to. Raises ``StoreUnavailable``.
     """
     approval = find_approval(execution_id)
+    now = find_action(decision.action.name)
     if approval is None:
-        return _NOT_APPROVED if needs_approval(decision) else None
+        needed = needs_approval(decision) or (now is not None and now.approvals_needed > 0)
+        return _NOT_APPROVED if needed else None
     if approval.state != ApprovalState.APPROVED:
         return _NOT_APPROVED
-    now = find_action(approval.action)
     same = now is not None and now.enabled and now.version == approval.version
     if not same or not is_bound(approval.digest, binding(decision, approval.requester)):
         store().reads.rows(statement("void_approval"), [execution_id])

@@ -12,7 +12,7 @@ from executor.models import RunState
 from executor.run_following import WAIT_MOST_S
 from executor.run_reader import LIMIT_DEFAULT, LIMIT_MOST, BadCursor, RunQuery, decode_cursor
 from executor.serializers import StrictText
-from techno.web.schema import STATUSES, Envelope, Refusal, responses_of
+from techno.web.schema import STATUSES, ApprovalFacts, Envelope, Refusal, responses_of
 
 TEXT_LIMIT = 256
 REASON_LIMIT = 300
@@ -138,6 +138,7 @@ class RunFacts(serializers.Serializer[Any]):
     ending = serializers.CharField(
         allow_blank=True, help_text="Of a run that was made to end: by whom, and what was killed."
     )
+    approval = ApprovalFacts(required=False)
 
 
 class RunAnswer(Envelope):

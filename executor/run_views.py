@@ -10,6 +10,8 @@ from django.conf import settings
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 
+from executor.approval_decisions import current_approval
+from executor.approval_reads import PendingApproval
 from executor.cancelling import cancel_run
 from executor.run_following import Followers, follow_output
 from executor.run_reader import (
@@ -50,9 +52,13 @@ def _run(request: Request, execution_id: str) -> StoredRun:
     return run
 
 
-def _told(request: Request, run: StoredRun, verdict: Any) -> Answer:
+def _told(
+    request: Request, run: StoredRun, verdict: Any, approval: PendingApproval | None = None
+) -> Answer:
     """Wrap a run; its output stands beside the envelope, as execute has it."""
     facts = run.facts()
+    if approval is not None:
+        facts["approval"] = approval.facts()
     beside = {
         "execution_id": run.execution_id,
         "state": run.state,
@@ -99,9 +105,12 @@ class RunView(GovernedView):
         tags=["runs"],
     )
     def get(self, request: Request, execution_id: str) -> Answer:
-        """Read, wrap: the verdict is the run's own."""
+        """Read, wrap: the verdict is the run's own. What is past its time lapses by the look."""
         run = _run(request, execution_id)
-        return _told(request, run, run.verdict)
+        approval = current_approval(execution_id)
+        if approval is not None and approval.run_state != run.state:
+            run = _run(request, execution_id)
+        return _told(request, run, run.verdict, approval)
 
 
 class OutputView(GovernedView):

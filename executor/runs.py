@@ -51,7 +51,7 @@ def _act(governed: Governed, request: RunRequest, remembered: dict[str, Any] | N
     if request.dry_run:
         return look_ahead(governed, decision)
     if needs_approval(decision):
-        return request_approval(governed, decision, request)
+        return request_approval(governed, decision, request, remembered)
     if goes_to_a_worker(decision, request):
         return run_on_a_worker(governed, decision, request, remembered)
     return _run_in_slot(governed, decision, request, remembered)

@@ -73,13 +73,16 @@ def fire_due(now: datetime | None = None) -> list[Fired]:
     now = now or timezone.now()
     fired = []
     due = ActionSchedule.objects.filter(enabled=True, next_due_at__lte=now)
+    grace = timedelta(seconds=settings.SCHEDULE_GRACE_S)
     for schedule in due.order_by("next_due_at")[:FIRED_AT_ONCE_MOST]:
         governed = _begin(schedule)
-        missed = now - schedule.next_due_at > timedelta(seconds=settings.SCHEDULE_GRACE_S)
-        if missed:
-            _miss(schedule, governed, now)
+        due_at = schedule.next_due_at
+        if due_at is None:
             continue
-        firing = _claim(schedule, governed, now)
+        if now - due_at > grace:
+            _miss(schedule, governed, due_at, now)
+            continue
+        firing = _claim(schedule, governed, due_at, now)
         if firing is not None:
             fired.append(fire(schedule, governed, firing))
     return fired
@@ -94,10 +97,9 @@ def _begin(schedule: ActionSchedule) -> Governed:
 
 
 def _claim(
-    schedule: ActionSchedule, governed: Governed, now: datetime, **fields: Any
+    schedule: ActionSchedule, governed: Governed, due_at: datetime, now: datetime, **fields: Any
 ) -> ScheduleFiring | None:
     """Take one moment for this host; ``None`` when it is somebody else's, or none any more."""
-    due_at = schedule.next_due_at
     following = next_due(schedule.expression, schedule.zone, fields.get("last_due_at") or due_at)
     mine = ActionSchedule.objects.filter(pk=schedule.pk, next_due_at=due_at, enabled=True)
     with transaction.atomic():
@@ -114,9 +116,9 @@ def _claim(
         return ScheduleFiring.objects.create(**(usual | fields))
 
 
-def _miss(schedule: ActionSchedule, governed: Governed, now: datetime) -> None:
+def _miss(schedule: ActionSchedule, governed: Governed, due_at: datetime, now: datetime) -> None:
     """Record all firings that are too late by now as one row, and catch none of them up."""
-    latest, count = schedule.next_due_at, 1
+    latest, count = due_at, 1
     limit = now - timedelta(seconds=settings.SCHEDULE_GRACE_S)
     following = next_due(schedule.expression, schedule.zone, latest)
     while following < limit and count < COUNTED_MOST:
@@ -126,6 +128,7 @@ def _miss(schedule: ActionSchedule, governed: Governed, now: datetime) -> None:
     firing = _claim(
         schedule,
         governed,
+        due_at,
         now,
         state=FiringState.MISSED,
         last_due_at=latest,
@@ -136,7 +139,7 @@ def _miss(schedule: ActionSchedule, governed: Governed, now: datetime) -> None:
         return
     governed.action = "schedule.missed"
     governed.detail |= {
-        "first_due": schedule.next_due_at.isoformat(),
+        "first_due": due_at.isoformat(),
         "last_due": latest.isoformat(),
         "count": count,
     }
@@ -170,7 +173,11 @@ def _ask(schedule: ActionSchedule, governed: Governed) -> Ran:
         governed.principal = principal
     try:
         parameters = unseal(schedule.sealed) if schedule.sealed else {}
-        behind = {schedule.created_by, schedule.changed_by, str(governed.detail.get("asked_by", ""))}
+        behind = {
+            schedule.created_by,
+            schedule.changed_by,
+            str(governed.detail.get("asked_by", "")),
+        }
         return execute(
             governed,
             RunRequest(

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import httpx
 import pytest
 
+from techno.processes import wait_until
 from tests.contract.promises import Promises
+from tests.portal_session import browsers, send
 from tests.service import Service
 
+pytestmark = pytest.mark.slow
+ENDED_LIMIT_S = 60.0
 ACTION = "NEEDS_APPROVAL"
 
 
@@ -75,3 +81,128 @@ def test_approvals_are_read_by_whom_they_concern(
             )
     with approving.client(approving.issue_key("--scope", "execute")) as stranger:
         promises.held(stranger.get("/api/approvals"), 403, "BLOCKED", ["G2_scope_denied"])
+
+
+@pytest.fixture(scope="module")
+def people(approving: Service) -> Iterator[dict[str, httpx.Client]]:
+    """Three people who may decide, one of whom owns the key ``owned``."""
+    names = ("approver-a", "approver-b", "owner")
+    made = browsers(approving, names, permissions=("approve_run", "view_commandrun"))
+    yield made
+    for browser in made.values():
+        browser.close()
+
+
+def decide(browser: httpx.Client, execution_id: str, decision: str) -> httpx.Response:
+    path = f"/admin/executor/approval/{execution_id}/decide/"
+    return send(browser, path, decision=decision, reason="read and understood")
+
+
+def ended(client: httpx.Client, execution_id: str) -> httpx.Response:
+    """Return the run's answer once it has ended."""
+
+    def is_over() -> bool:
+        return client.get(f"/api/runs/{execution_id}").json().get("state") == "ended"
+
+    assert wait_until(is_over, ENDED_LIMIT_S)
+    return client.get(f"/api/runs/{execution_id}")
+
+
+def test_an_approved_run_starts_once_and_tells_its_end(
+    approving: Service, promises: Promises, client: httpx.Client, people: dict[str, httpx.Client]
+) -> None:
+    execution_id = ask(client).json()["execution_id"]
+    waits = promises.held(
+        client.get(f"/api/runs/{execution_id}"), 202, "NEUTRAL", ["G14_approval_required"]
+    )
+    assert waits["state"] == "waiting"
+    assert decide(people["approver-a"], execution_id, "approve").status_code == 200
+    assert decide(people["approver-b"], execution_id, "approve").status_code == 200  # too late
+    body = promises.held(ended(client, execution_id), 200)
+    assert body["stdout"] == "done\n"
+    approval = body["data"]["approval"]
+    assert (approval["state"], approval["given"]) == ("approved", 1)
+    assert [each["person"] for each in approval["decisions"]] == ["approver-a"]
+    rows = approving.sql(
+        "SELECT action, status FROM audit_traces WHERE execution_id = %s"
+        " AND action NOT IN ('run.read') ORDER BY trace_id",
+        [execution_id],
+    )
+    assert sorted(rows) == sorted(
+        [
+            (ACTION, "NEUTRAL"),
+            ("approval.approve", "APPROVED"),
+            ("approval.approve", "BLOCKED"),
+            (ACTION, "APPROVED"),
+        ]
+    )
+    sealed = "SELECT sealed FROM command_runs WHERE execution_id = %s"
+    assert approving.sql(sealed, [execution_id]) == [("",)]
+
+
+@pytest.mark.produces("G15_approval_denied")
+def test_a_refused_run_never_starts(
+    approving: Service, promises: Promises, client: httpx.Client, people: dict[str, httpx.Client]
+) -> None:
+    execution_id = ask(client).json()["execution_id"]
+    decide(people["approver-a"], execution_id, "refuse")
+    body = promises.held(
+        client.get(f"/api/runs/{execution_id}"), 200, "BLOCKED", ["G15_approval_denied"]
+    )
+    assert body["data"]["started_at"] is None
+    assert body["data"]["approval"]["decisions"][0]["reason"] == "read and understood"
+
+
+@pytest.mark.produces("G16_approval_expired")
+def test_what_nobody_decides_lapses(
+    approving: Service, promises: Promises, client: httpx.Client
+) -> None:
+    execution_id = ask(client).json()["execution_id"]
+    past = "UPDATE executor_approvals SET expires_at = now() WHERE execution_id = %s"
+    approving.sql(past, [execution_id])
+    promises.held(client.get(f"/api/runs/{execution_id}"), 200, "EXPIRED", ["G16_approval_expired"])
+
+
+def test_nobody_approves_what_their_own_key_asked_for(
+    approving: Service, client: httpx.Client, people: dict[str, httpx.Client]
+) -> None:
+    key = approving.issue_key("--owner", "Owner", label="owned")
+    with approving.client(key) as own:
+        execution_id = ask(own).json()["execution_id"]
+    page = decide(people["owner"], execution_id, "approve")
+    assert "Nobody decides about their own request" in page.text
+    assert client.get(f"/api/runs/{execution_id}").json()["state"] == "waiting"
+
+
+def test_an_action_that_changed_after_its_approval_does_not_run(
+    approving: Service, promises: Promises, client: httpx.Client, people: dict[str, httpx.Client]
+) -> None:
+    execution_id = ask(client).json()["execution_id"]
+    approving.sql("UPDATE executor_actions SET version = version + 1 WHERE name = %s", [ACTION])
+    decide(people["approver-a"], execution_id, "approve")
+    promises.held(ended(client, execution_id), 200, "BLOCKED", ["G15_approval_denied"])
+    state = "SELECT state FROM executor_approvals WHERE execution_id = %s"
+    assert approving.sql(state, [execution_id]) == [("void",)]
+
+
+def test_a_repeated_request_waits_once(
+    approving: Service, promises: Promises, client: httpx.Client
+) -> None:
+    headers = {"Idempotency-Key": "approve-me-once"}
+    body = {"command": ACTION, "reason": "OPS-9"}
+    first, second = (client.post("/api/execute", json=body, headers=headers) for _ in range(2))
+    for response in (first, second):
+        promises.held(response, 202, "NEUTRAL", ["G14_approval_required"])
+    assert second.headers["Idempotency-Replayed"] == "true"
+    assert second.json()["execution_id"] == first.json()["execution_id"]
+    assert second.headers["Location"] == first.headers["Location"]
+
+
+def test_a_cancelled_request_is_withdrawn(
+    approving: Service, client: httpx.Client, people: dict[str, httpx.Client]
+) -> None:
+    execution_id = ask(client).json()["execution_id"]
+    cancelled = client.post(f"/api/runs/{execution_id}/cancel", json={"reason": "changed my mind"})
+    assert cancelled.json()["data"]["reason_codes"] == ["E8_cancelled"]
+    decide(people["approver-a"], execution_id, "approve")
+    assert client.get(f"/api/runs/{execution_id}").json()["reason_codes"] == ["E8_cancelled"]
