@@ -5,7 +5,6 @@ The rules of deciding are in :mod:`executor.approval_decisions`.
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from executor.approval_models import REASON_LIMIT, ApprovalState
@@ -13,6 +12,7 @@ from executor.approval_reads import find_approval
 from executor.approval_statements import OPEN_APPROVAL, OPEN_WAITING_RUN
 from executor.decision import Decision
 from executor.fleet import queued_row, told_verdict
+from executor.patterns import compiled
 from executor.ran import Ran
 from executor.registry import find_action
 from executor.requesters import people_behind, principal_now
@@ -43,6 +43,7 @@ def binding(decision: Decision, principal: Principal) -> dict[str, Any]:
         "version": decision.action.version,
         "argv": list(decision.argv),
         "environment": dict(decision.environment),
+        "descriptors": dict(decision.descriptors),
         "secrets": list(decision.secrets),
         "requester": [principal.kind.value, principal.identity],
     }
@@ -103,7 +104,7 @@ def complaint_about(reason: str, pattern: str) -> str:
         return "must say why this is asked for; approvers read it."
     if len(text) > REASON_LIMIT or not text.isprintable():
         return f"must be one line of at most {REASON_LIMIT} printable characters."
-    if pattern and re.fullmatch(pattern, text, re.ASCII) is None:
+    if pattern and not compiled(pattern).matches(text):
         return "does not have the form that this action asks for (a ticket number, for example)."
     return ""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -10,6 +9,7 @@ from django.core.exceptions import ValidationError
 from executor.argv import InvalidAction, checked_argv, checked_environment
 from executor.declarations import checked_parameters, passing
 from executor.parameters import Parameters
+from executor.patterns import BadPattern, compiled
 
 GROUPS_MOST = 20
 
@@ -55,11 +55,11 @@ def check_approver_groups(value: Any) -> None:
 
 
 def check_reason_pattern(value: str) -> None:
-    """Raise ``ValidationError`` unless ``value`` is a regular expression."""
+    """Raise ``ValidationError`` unless ``value`` is a pattern that can be used."""
     try:
-        re.compile(value, re.ASCII)
-    except (re.error, RecursionError, OverflowError) as error:
-        raise ValidationError(f"reason_pattern is no regular expression: {error}") from error
+        compiled(value)
+    except BadPattern as error:
+        raise ValidationError(f"reason_pattern {error}.") from error
 
 
 def check_definition(argv: Any, parameters: Any, environment: Any) -> None:

@@ -41,7 +41,10 @@ def staff(*groups: str, permitted: bool = True, **fields: Any) -> User:
 
 def key(**fields: Any) -> Principal:
     """Issue a key and return who it is."""
+    issuer = fields.pop("created_by", None)
     made: ApiKey = issue_key(label="a console", scopes=["execute"], **fields).key
+    if issuer is not None:
+        ApiKey.objects.filter(pk=made.pk).update(created_by=issuer)
     return Principal(PrincipalKind.API_KEY, made.prefix, made.label, frozenset({Scope.EXECUTE}))
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from techno.access.known_key import principal_of
 from techno.access.models import ApiKey
-from techno.governance.principal import Principal, PrincipalKind, Scope
+from techno.governance.principal import Principal
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +38,14 @@ def key_standing(prefix: str) -> KeyStanding | None:
     )
 
 
-def _principal(key: ApiKey) -> Principal:
-    known = {scope.value: scope for scope in Scope}
-    return Principal(
-        PrincipalKind.API_KEY,
-        key.prefix,
-        key.label,
-        frozenset(known[scope] for scope in key.scopes if scope in known),
-        None if key.allowed_actions is None else frozenset(key.allowed_actions),
+def _principal(key: ApiKey) -> Principal | None:
+    """Return who the key is; ``None`` where its restrictions cannot be read: then nobody."""
+    columns = (
+        *(key.label, key.scopes, key.allowed_actions, key.allowed_networks, key.allowed_hours),
+        *(key.rate_requests, key.rate_window_s, key.concurrent_most),
     )
+    expires_at_s = key.expires_at.timestamp() if key.expires_at else None
+    try:
+        return principal_of(key.prefix, columns, expires_at_s)
+    except ValueError:
+        return None
