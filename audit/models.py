@@ -87,12 +87,22 @@ class AuditTrace(InsertOnly):
 
 
 class AuditTraceCode(InsertOnly):
-    """One reason code of one trace, in the order in which a code's traces are read."""
+    """One reason code of one trace, in the order in which a code's traces are read.
 
-    pk = models.CompositePrimaryKey("code", "timestamp", "trace_id")
+    ``also`` is another code of the same trace, empty for the entry of the code alone. The other
+    columns are the trace's, for lists that ask for them beside the code.
+    """
+
+    pk = models.CompositePrimaryKey("code", "also", "timestamp", "trace_id")
     code = models.TextField()
+    also = models.TextField()
     timestamp = models.DateTimeField()
     trace_id = models.UUIDField()
+    status = models.TextField()
+    action = models.TextField()
+    key_prefix = models.TextField()
+    session_id = models.TextField()
+    user_ip = models.TextField()
 
     class Meta:
         db_table = "audit_trace_codes"

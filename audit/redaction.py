@@ -76,6 +76,7 @@ def _redact_batch(connection: psycopg.Connection[Any], choice: Choice, recorded_
         cursor.execute(
             "UPDATE audit_logs SET session_id = '', user_ip = '' WHERE trace_id = ANY (%s)", [ids]
         )
+        cursor.execute(statement("redact_codes"), [ids])
         cursor.execute(
             "UPDATE audit_traces SET session_id = '', user_ip = '', user_agent = '', salt = '' "
             "WHERE trace_id = ANY (%s)",

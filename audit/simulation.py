@@ -15,6 +15,7 @@ import uuid
 from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from itertools import combinations
 from multiprocessing import get_context
 from typing import Any
 
@@ -35,6 +36,8 @@ _READS = (
     ("metrics.read", "/api/diagnostic/metrics"),
 )
 _CODES = tuple(ReasonCode)
+#: How many of the rows with a code have another one.
+_SECOND_CODE = 0.1
 _COLUMNS = (
     "trace_id",
     "timestamp",
@@ -56,6 +59,19 @@ _COLUMNS = (
     "user_agent",
     "detail",
     "salt",
+)
+#: Where in a row what the entry of a reason code repeats stands.
+_SHARED = tuple(
+    _COLUMNS.index(name)
+    for name in (
+        "timestamp",
+        "trace_id",
+        "status",
+        "action",
+        "key_prefix",
+        "session_id",
+        "user_ip",
+    )
 )
 
 
@@ -127,10 +143,14 @@ def _copy(cursor: psycopg.Cursor[Any], made: list[tuple[Any, ...]]) -> None:
     with cursor.copy(f"COPY audit_traces ({names}) FROM STDIN") as copy:
         for row in made:
             copy.write_row(row)
-    with cursor.copy('COPY audit_trace_codes (code, "timestamp", trace_id) FROM STDIN') as copy:
+    names = ", ".join(f'"{name}"' for name in ("code", "also", *(_COLUMNS[at] for at in _SHARED)))
+    with cursor.copy(f"COPY audit_trace_codes ({names}) FROM STDIN") as copy:
         for row in made:
-            for code in {*orjson.loads(row[2])}:
-                copy.write_row((code, row[1], row[0]))
+            if row[2] != "[]":
+                codes = sorted(orjson.loads(row[2]))
+                shared = [row[at] for at in _SHARED]
+                for code, also in [*((code, "") for code in codes), *combinations(codes, 2)]:
+                    copy.write_row((code, also, *shared))
     names = ", ".join(f'"{name}"' for name in _COLUMNS[:5])
     with cursor.copy(f"COPY audit_logs ({names}) FROM STDIN") as copy:
         for row in made:
@@ -146,13 +166,16 @@ def _row(chance: random.Random, moment: datetime) -> tuple[Any, ...]:
     ran = chance.random() < 0.4
     refused = chance.random() < 0.06
     code = chance.choice(_CODES) if refused else None
+    codes = {code.code} if code else set()
+    if code and chance.random() < _SECOND_CODE:
+        codes.add(chance.choice(_CODES).code)
     status = (code.value.status or Status.APPROVED) if code else Status.APPROVED
     action, path = (chance.choice(_ACTIONS), "/api/execute") if ran else chance.choice(_READS)
     key = min(int(chance.expovariate(0.15)), 39)
     return (
         trace_id,
         timestamp,
-        orjson.dumps([code.code] if code else []).decode(),
+        orjson.dumps(sorted(codes)).decode(),
         f"session-{int(moment.timestamp()) // 1800 % 100_000}-{chance.randrange(8)}",
         f"10.{key}.{chance.randrange(4)}.{chance.randrange(1, 255)}",
         status.value,

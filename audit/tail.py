@@ -14,7 +14,8 @@ from contextlib import contextmanager
 
 from django.core import signing
 
-from audit.reader import COLUMNS, AuditQuery, BadCursor, Page, entry, equal_conditions
+from audit.reader import AuditQuery, BadCursor, Page, entry
+from audit.selection import COLUMNS, equal_conditions
 from audit.tree import tree_size
 from techno.database.current import store
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from audit.reader import AuditQuery, Direction, Position, select
+from audit.selection import AuditQuery, Direction, Position, select
 from techno.database.connection import DeadlineConnection
 
 LIMIT = 50

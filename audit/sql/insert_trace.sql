@@ -15,9 +15,10 @@ WITH batch AS MATERIALIZED (
         key_prefix, execution_id, message, host, user_agent, detail, salt
     FROM batch
 ), codes AS (
-    INSERT INTO audit_trace_codes (code, "timestamp", trace_id)
-    SELECT DISTINCT code, "timestamp", trace_id
-    FROM batch, LATERAL jsonb_array_elements_text(reason_codes) AS c(code)
+    INSERT INTO audit_trace_codes (code, also, "timestamp", trace_id, status, action, key_prefix,
+        session_id, user_ip)
+    SELECT c.code, c.also, "timestamp", trace_id, status, action, key_prefix, session_id, user_ip
+    FROM batch, LATERAL audit_code_pairs_v1(reason_codes) AS c
     WHERE reason_codes <> '[]'::jsonb
 )
 INSERT INTO audit_logs (trace_id, "timestamp", reason_codes, session_id, user_ip)

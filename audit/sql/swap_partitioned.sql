@@ -29,6 +29,6 @@ BEGIN
         FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse_change_v1();
     CREATE TRIGGER audit_logs_inserted AFTER INSERT ON audit_logs
         REFERENCING NEW TABLE AS inserted
-        FOR EACH STATEMENT EXECUTE FUNCTION audit_logs_inserted_v2();
+        FOR EACH STATEMENT EXECUTE FUNCTION audit_logs_inserted_v3();
 END
 $$;
