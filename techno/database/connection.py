@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import psycopg
-from psycopg import errors
+from psycopg import errors, sql
 from psycopg.abc import PQGen
 
 RV = TypeVar("RV")
@@ -48,13 +49,13 @@ def connect(
     *,
     deadline_s: float,
     name: str,
-    statement_timeout_s: float | None = None,
+    settings: Mapping[str, str] | None = None,
 ) -> DeadlineConnection:
     """Open an autocommit connection whose every query ends within ``deadline_s``.
 
     It prepares what it repeats, and tells times in UTC. ``parameters`` are psycopg's connection
-    parameters, ``name`` shows in ``pg_stat_activity``; a living server ends a statement itself
-    after ``statement_timeout_s``. Raises ``psycopg.OperationalError`` when it cannot be reached.
+    parameters, ``name`` shows in ``pg_stat_activity``, and ``settings`` are the server's for this
+    connection. Raises ``psycopg.OperationalError`` when the server cannot be reached.
     """
     options: dict[str, Any] = {
         "connect_timeout": CONNECT_TIMEOUT_S,
@@ -63,12 +64,16 @@ def connect(
     }
     connection = DeadlineConnection.connect(**options, autocommit=True)
     connection.deadline_s = deadline_s
-    connection.prepare_threshold = 1
     try:
-        connection.execute("SET TIME ZONE 'UTC'")
-        if statement_timeout_s is not None:
-            connection.execute(f"SET statement_timeout = {int(statement_timeout_s * 1000)}")
+        wanted = {"TimeZone": "UTC", **(settings or {})}
+        connection.execute(
+            sql.SQL("; ").join(
+                sql.SQL("SET {} = {}").format(sql.Identifier(key), sql.Literal(value))
+                for key, value in wanted.items()
+            )
+        )
     except BaseException:
         connection.close()
         raise
+    connection.prepare_threshold = 1
     return connection

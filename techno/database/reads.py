@@ -137,7 +137,7 @@ class Reads:
             self._parameters,
             deadline_s=self._deadline_s,
             name=self._name,
-            statement_timeout_s=self._deadline_s * SERVER_SHARE,
+            settings={"statement_timeout": f"{int(self._deadline_s * 1000 * SERVER_SHARE)}ms"},
         )
 
     def close(self) -> None:

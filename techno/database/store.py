@@ -13,6 +13,10 @@ from techno.database.shared_reads import SharedReads
 #: Who waits has one batch ahead of its own, and each of the two has the deadline.
 BATCHES_WAITED_FOR = 2
 
+#: Batches are small and find their rows by key. A plan made while a table is new, or seems small,
+#: would read it whole, and is kept while the table grows.
+WRITE_SETTINGS = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off"}
+
 LIST_DEADLINE_S = 5.0
 LIST_CONNECTIONS_MOST = 4
 
@@ -28,7 +32,7 @@ class Store:
         self._deadline_s = deadline_s
         self.circuit = Circuit(lambda: self._connect("techno-probe"))
         self.writes = GroupCommit(
-            lambda: self._connect("techno-writes"),
+            lambda: self._connect("techno-writes", WRITE_SETTINGS),
             self.circuit,
             wait_s=deadline_s * BATCHES_WAITED_FOR,
         )
@@ -43,5 +47,7 @@ class Store:
         )
         self.shared_reads = SharedReads(self.reads.row, wait_s=deadline_s * BATCHES_WAITED_FOR)
 
-    def _connect(self, name: str) -> DeadlineConnection:
-        return connect(self._parameters, deadline_s=self._deadline_s, name=name)
+    def _connect(self, name: str, settings: dict[str, str] | None = None) -> DeadlineConnection:
+        return connect(
+            self._parameters, deadline_s=self._deadline_s, name=name, settings=settings
+        )
