@@ -6,9 +6,11 @@ import sys
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import orjson
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import transaction
@@ -18,13 +20,16 @@ from techno.database.current import store
 
 SHIPPED_DIRECTORY = Path(__file__).resolve().parent / "actions"
 
-#: In the order of :class:`RegisteredAction`'s fields.
+#: In the order of :class:`RegisteredAction`'s fields, as one text: it is the same from run to run,
+#: and its parts are taken apart when it has changed.
 _FIND_SQL = """
-SELECT name, argv, timeout_s, output_limit_bytes, environment, working_directory, enabled,
-       version, parameters, isolation, max_running, max_queued, when_full, is_async, queue,
-       approvals_needed, approver_groups, approval_ttl_s, reason_pattern
+SELECT json_build_array(name, argv, timeout_s, output_limit_bytes, environment,
+       working_directory, enabled, version, parameters, isolation, max_running, max_queued,
+       when_full, is_async, queue, approvals_needed, approver_groups, approval_ttl_s,
+       reason_pattern)::text
 FROM executor_actions WHERE name = %s
 """
+_ACTIONS_REMEMBERED = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +68,13 @@ class BadActionFile(Exception):
 def find_action(name: str) -> RegisteredAction | None:
     """Return the action called ``name`` as it is now. Raises ``StoreUnavailable``."""
     row = store().shared_reads.row(_FIND_SQL, name)
-    if row is None:
-        return None
-    name, argv, *rest = row
-    return RegisteredAction(name, tuple(argv), *rest)
+    return None if row is None else _registered(row[0])
+
+
+@lru_cache(_ACTIONS_REMEMBERED)
+def _registered(text: str) -> RegisteredAction:
+    name, argv, timeout_s, *rest = orjson.loads(text)
+    return RegisteredAction(name, tuple(argv), float(timeout_s), *rest)
 
 
 @dataclass(frozen=True, slots=True)

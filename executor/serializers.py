@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from rest_framework import serializers
@@ -11,6 +12,14 @@ from techno.gate import SESSION_LIMIT
 
 COMMAND_RULE = "must be 3 to 32 characters of A-Z and underscore."
 SESSION_RULE = f"must be a text of at most {SESSION_LIMIT} printable characters."
+
+
+_COMMAND = re.compile("[A-Z_]{3,32}")
+
+
+def is_session(text: str) -> bool:
+    """Whether ``text`` can name a caller's session."""
+    return len(text) <= SESSION_LIMIT and text.isprintable()
 
 
 class StrictText(serializers.CharField):
@@ -49,7 +58,7 @@ class SessionField(StrictText):
         """Return the session, ``""`` for none. Raises ``ValidationError`` naming the rule."""
         if data is serializers.empty or data is None:
             return ""
-        if not isinstance(data, str) or len(data) > SESSION_LIMIT or not data.isprintable():
+        if not isinstance(data, str) or not is_session(data):
             raise serializers.ValidationError(SESSION_RULE)
         return data
 
@@ -58,7 +67,7 @@ class ExecuteRequest(serializers.Serializer[Any]):
     """``{"command": …, "session_id": …, "params": {…}, "dry_run": …}`` and nothing else."""
 
     command = serializers.RegexField(
-        r"\A[A-Z_]{3,32}\Z",
+        rf"\A{_COMMAND.pattern}\Z",
         trim_whitespace=False,
         help_text="The registered action's name.",
         error_messages={
@@ -89,6 +98,12 @@ class ExecuteRequest(serializers.Serializer[Any]):
 
     default_error_messages = {"invalid": "The body must be a JSON object."}
 
+    def run_validation(self, data: Any = serializers.empty) -> Any:
+        """Return the checked fields. Raises ``ValidationError`` naming field and rule."""
+        if type(data) is dict and _is_plain(data):
+            return data
+        return super().run_validation(data)
+
     def to_internal_value(self, data: Any) -> dict[str, Any]:
         """Return the checked fields. Raises ``ValidationError`` for anything unknown."""
         if isinstance(data, dict):
@@ -99,3 +114,18 @@ class ExecuteRequest(serializers.Serializer[Any]):
                 raise serializers.ValidationError({"command": COMMAND_RULE})
         checked: dict[str, Any] = super().to_internal_value(data)
         return checked
+
+
+def _is_plain(body: dict[str, Any]) -> bool:
+    """Whether the body is a command and perhaps a session, and both are right.
+
+    The fields say the same of such a body, at the price of looking at each of those that are not
+    there.
+    """
+    command = body.get("command")
+    if not isinstance(command, str) or _COMMAND.fullmatch(command) is None:
+        return False
+    if len(body) == 1:
+        return True
+    session = body.get("session_id")
+    return len(body) == 2 and isinstance(session, str) and is_session(session)

@@ -48,6 +48,4 @@ class Store:
         self.shared_reads = SharedReads(self.reads.row, wait_s=deadline_s * BATCHES_WAITED_FOR)
 
     def _connect(self, name: str, settings: dict[str, str] | None = None) -> DeadlineConnection:
-        return connect(
-            self._parameters, deadline_s=self._deadline_s, name=name, settings=settings
-        )
+        return connect(self._parameters, deadline_s=self._deadline_s, name=name, settings=settings)

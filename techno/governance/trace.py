@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
+
+_SECONDS_REMEMBERED = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +36,13 @@ class Trace:
 
 def iso_ms(unix_ms: int) -> str:
     """Format Unix milliseconds as ``2026-01-31T09:30:00.123Z``."""
-    moment = datetime.fromtimestamp(unix_ms // 1000, UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{unix_ms % 1000:03d}Z"
+    return f"{_second(unix_ms // 1000)}.{unix_ms % 1000:03d}Z"
+
+
+@lru_cache(_SECONDS_REMEMBERED)
+def _second(unix_s: int) -> str:
+    """Format a second; all that happens within it has the same beginning."""
+    return f"{datetime.fromtimestamp(unix_s, UTC):%Y-%m-%dT%H:%M:%S}"
 
 
 def iso(moment: datetime) -> str:

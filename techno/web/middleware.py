@@ -134,15 +134,23 @@ def verdict_of_status(http_status: int) -> Verdict:
     return refuse(ReasonCode.E_UNKNOWN, http_status=http_status)
 
 
+_HEADERS = {
+    name.lower(): (name, value)
+    for name, value in (("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff"))
+}
+
+
 def _finish(
     request: HttpRequest, response: HttpResponseBase, governed: Governed, verdict: Verdict
 ) -> HttpResponseBase:
     """Set the headers that every governed answer has, and count it."""
+    # Past ``response[name] = value``, which looks for line ends in both: ours have none.
+    headers = response.headers._store
+    headers.update(_HEADERS)
+    headers["x-trace-id"] = ("X-Trace-Id", governed.trace.trace_id)
     if not response.streaming:
-        response["Content-Length"] = str(len(response.content))  # type: ignore[attr-defined]
-    response["X-Trace-Id"] = governed.trace.trace_id
-    response["Cache-Control"] = "no-store"
-    response["X-Content-Type-Options"] = "nosniff"
+        length = len(response.content)  # type: ignore[attr-defined]
+        headers["content-length"] = ("Content-Length", str(length))
     for name, value in governed.headers.items():
         response[name] = value
     if verdict.failed and request.path_info in FALLBACKS:
