@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Sequence
 from typing import Any
 
 from django.apps import AppConfig
 from django.conf import settings
-from django.core.checks import CheckMessage, Tags, Warning, register
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db import DatabaseError
 
-WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
+from executor.argv import InvalidAction
+from executor.confinement import CannotConfine, account_of, confine
+from executor.isolation import checked_isolation
+from executor.program_files import complaint_about
 
 
 @register(Tags.database)
@@ -30,10 +32,13 @@ def programs_can_be_run(
         actions = list(Action.objects.filter(enabled=True).order_by("name"))
     except DatabaseError:
         return []  # not migrated yet, or away: other checks tell
-    return [message for action in actions for message in _about(action.name, action.argv[0])]
+    return [message for action in actions for message in _about(action)]
 
 
-def _about(name: str, program: str) -> list[CheckMessage]:
+def _about(action: Any) -> list[CheckMessage]:
+    name, program = action.name, action.argv[0]
+    if action.queue:
+        return []  # it runs where a worker of that queue is, maybe not here
     if not os.access(program, os.X_OK):
         return [
             Warning(
@@ -42,12 +47,32 @@ def _about(name: str, program: str) -> list[CheckMessage]:
                 id="techno.W301",
             )
         ]
-    if os.stat(program).st_mode & WRITABLE_BY_OTHERS and not os.path.islink(program):
+    return [*_about_writers(name, program), *_about_isolation(action)]
+
+
+def _about_writers(name: str, program: str) -> list[CheckMessage]:
+    complaint = complaint_about(program)
+    if not complaint:
+        return []
+    told = f"The program of {name}, {program}, could be replaced: {complaint}."
+    hint = "Give the file and the directories above it to root, writable by nobody else."
+    if settings.STRICT_PROGRAMS:
+        return [Error(f"{told} It does not run.", hint=hint, id="techno.E302")]
+    return [Warning(told, hint=hint, id="techno.W302")]
+
+
+def _about_isolation(action: Any) -> list[CheckMessage]:
+    if not action.isolation:
+        return []
+    try:
+        isolation = checked_isolation(action.isolation)
+        confine((), isolation, account_of(isolation), "/", writable=False)
+    except (InvalidAction, CannotConfine) as error:
         return [
             Warning(
-                f"The program of {name}, {program}, can be changed by others than its owner.",
-                hint=f"chmod go-w {program}",
-                id="techno.W302",
+                f"{action.name} asks for what this host cannot give: {error}.",
+                hint="Install what is missing, correct the action, or run it on another queue.",
+                id="techno.W304",
             )
         ]
     return []

@@ -18,9 +18,10 @@ from django.conf import settings
 from audit.recorder import AuditUnavailable
 from executor.approvals import object_to_start
 from executor.decision import Decision
-from executor.local_run import closing_row, perform, tell_observers
+from executor.local_run import closing_row, tell_observers
 from executor.outcome import verdict_of
 from executor.output_sink import OutputSink
+from executor.program import perform
 from executor.registry import find_action
 from executor.run_ends import bare_row, store_facts, tell_end
 from executor.sealed import unseal_decision

@@ -22,7 +22,7 @@ from executor.output import OnOutput, Streams
 from executor.process_tree import Ending, ProcessTree
 from executor.subreaper import subreaper
 
-__all__ = ["Command", "Outcome", "Result", "end_marked", "run"]
+__all__ = ["Command", "Outcome", "Result", "end_marked", "run", "unstarted"]
 
 OUTPUT_LIMIT_BYTES = 1_048_576
 TIMEOUT_S = 15.0
@@ -146,6 +146,11 @@ def run(
         detail=_describe(outcome, clock, ending, streams.complaint),
         survivors=ending.survivors,
     )
+
+
+def unstarted(detail: str) -> Result:
+    """Return the result of a command that must not even be tried, for a reason found before."""
+    return _not_started(Outcome.SPAWN_FAILED, _Clock(0, None), detail)
 
 
 class _Clock:

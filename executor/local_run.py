@@ -7,7 +7,6 @@ durable in one transaction.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from django.conf import settings
@@ -15,9 +14,8 @@ from django.conf import settings
 from executor import engine
 from executor.decision import Decision
 from executor.ending import KILL_WAIT_S, TERM_GRACE_S
-from executor.masking import MaskedOutput, mask_text
 from executor.outcome import verdict_of
-from executor.output import OnOutput
+from executor.program import perform
 from executor.ran import Ran
 from executor.statements import CLOSE_RUN, OPEN_RUN, REMEMBER
 from executor.watching import Watch, watching
@@ -74,55 +72,6 @@ def run_opened(governed: Governed, decision: Decision, watch: Watch) -> Ran:
     governed.also.append(Write(CLOSE_RUN, closing_row(execution_id, verdict, result, watch.told)))
     tell_observers(verdict, result)
     return Ran(verdict, result)
-
-
-def perform(
-    decision: Decision,
-    execution_id: str,
-    watch: Watch,
-    *,
-    deadline: float | None = None,
-    on_output: OnOutput | None = None,
-) -> engine.Result:
-    """Run what was decided, in this process, to its end. The intent stands already.
-
-    The one place that starts programs, for web processes and workers alike.
-    """
-    secrets = decision.secrets
-    shown = MaskedOutput(secrets, on_output) if secrets and on_output is not None else None
-    result = engine.run(
-        command_of(decision, execution_id),
-        deadline=deadline,
-        cancelled=watch.cancelled,
-        on_output=on_output if shown is None else shown.take,
-    )
-    if shown is not None:
-        shown.finish(cut_short=result.truncated)
-    return masked(result, secrets) if secrets else result
-
-
-def command_of(decision: Decision, execution_id: str) -> engine.Command:
-    """Return what the engine is to run for a decision."""
-    action = decision.action
-    return engine.Command(
-        argv=decision.argv,
-        timeout_s=action.timeout_s,
-        output_limit_bytes=action.output_limit_bytes,
-        env=decision.environment,
-        cwd=action.working_directory or None,
-        marker=execution_id,
-        descriptors={int(number): text.encode() for number, text in decision.descriptors.items()},
-    )
-
-
-def masked(result: engine.Result, secrets: tuple[str, ...]) -> engine.Result:
-    """Return a result whose texts show no secret, and no part of one that a limit cut."""
-    return replace(
-        result,
-        stdout=mask_text(result.stdout, secrets, cut_short=result.truncated),
-        stderr=mask_text(result.stderr, secrets, cut_short=result.truncated),
-        detail=mask_text(result.detail, secrets),
-    )
 
 
 def tell_observers(verdict: Verdict, result: engine.Result) -> None:

@@ -13,6 +13,7 @@ from executor.validators import (
     check_approver_groups,
     check_argv,
     check_definition,
+    check_directory,
     check_environment,
     check_isolation,
     check_parameters,
@@ -77,7 +78,13 @@ class Action(models.Model):
         validators=[check_environment],
         help_text=_("Variables added to the minimal environment. Not for secrets."),
     )
-    working_directory = models.CharField(_("working directory"), max_length=500, blank=True)
+    working_directory = models.CharField(
+        _("working directory"),
+        max_length=500,
+        blank=True,
+        validators=[check_directory],
+        help_text=_("Empty: a private one for each run, removed after it."),
+    )
     parameters = models.JSONField(
         _("parameters"), default=dict, blank=True, validators=[check_parameters]
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 from executor.engine import Outcome, Result
 from techno.governance.reason_codes import ReasonCode
 from techno.governance.verdict import APPROVED, Verdict, refuse
@@ -27,7 +29,16 @@ def verdict_of(result: Result) -> Verdict:
     return verdict
 
 
+#: Signals by which the kernel ends what went past a limit of its action.
+_LIMITS: dict[int, str] = {
+    signal.SIGXCPU: "it used up its CPU time",
+    signal.SIGXFSZ: "it wrote more to a file than it may",
+}
+
+
 def _ending(result: Result) -> str:
     if result.signal is not None:
-        return f"The command was ended by signal {result.signal}."
+        why = _LIMITS.get(result.signal)
+        told = f"The command was ended by signal {result.signal}"
+        return f"{told}: {why}." if why else f"{told}."
     return f"The command ended with exit code {result.exit_code}."

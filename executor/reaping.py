@@ -12,6 +12,7 @@ import structlog
 from audit import recorder, spill
 from audit.journal import ReplayBusy
 from executor import engine
+from executor.run_directory import remove_directory
 from executor.run_ends import bare_row, end_run, kept_output
 from executor.sql import statement
 from executor.statements import CLOSE_RUN
@@ -86,6 +87,8 @@ def reap_lost_runs() -> list[Reaped]:
         if not lost:
             continue
         ended = engine.end_marked(run.execution_id) if here else ()
+        if here:
+            remove_directory(run.execution_id)
         _close(run, ended)
         reaped.append(Reaped(run.execution_id, tuple(ended)))
         log.warning("closed a lost run", execution_id=run.execution_id, ended_pids=list(ended))

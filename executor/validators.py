@@ -8,6 +8,7 @@ from django.core.exceptions import ValidationError
 
 from executor.argv import InvalidAction, checked_argv, checked_environment
 from executor.declarations import checked_parameters, passing
+from executor.isolation import checked_isolation
 from executor.parameters import Parameters
 from executor.patterns import BadPattern, compiled
 
@@ -40,8 +41,16 @@ def check_parameters(value: Any) -> None:
 
 def check_isolation(value: Any) -> None:
     """Raise ``ValidationError`` unless ``value`` names limits."""
-    if not isinstance(value, dict):
-        raise ValidationError("isolation must be an object of limits.")
+    try:
+        checked_isolation(value)
+    except InvalidAction as error:
+        raise ValidationError(str(error)) from error
+
+
+def check_directory(value: str) -> None:
+    """Raise ``ValidationError`` unless ``value`` is the absolute path of a directory."""
+    if not value.startswith("/") or not value.isprintable():
+        raise ValidationError("working_directory must be an absolute path, or empty.")
 
 
 def check_approver_groups(value: Any) -> None:

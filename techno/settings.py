@@ -190,6 +190,7 @@ BODY_LIMIT_BYTES = env.whole(
 DATA_UPLOAD_MAX_MEMORY_SIZE = BODY_LIMIT_BYTES
 TRUSTED_PROXIES = env.words("TECHNO_TRUSTED_PROXIES")
 ANSWER_DEADLINE_S = env.seconds("TECHNO_ANSWER_DEADLINE_S", default=14.5, least=1, most=600)
+STRICT_PROGRAMS = env.flag("TECHNO_STRICT_PROGRAMS", default=False)
 RUN_SLOTS = env.whole("TECHNO_RUN_SLOTS", default=8, least=1, most=256)
 RUN_WAITERS = env.whole("TECHNO_RUN_WAITERS", default=4, least=0, most=256)
 RUNS_MOST = env.whole("TECHNO_RUNS_MOST", default=0, least=0, most=100_000)

@@ -37,6 +37,7 @@ PURE = {
     "techno.processes": set(),
     "executor.argv": set(),
     "executor.cron": {"croniter"},
+    "executor.isolation": {"executor"},
     "executor.masking": set(),
     "executor.patterns": set(),
     "executor.declarations": {"executor"},
