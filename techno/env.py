@@ -157,7 +157,7 @@ def single_sign_on() -> dict[str, Any]:
         "provider_id": "sso",
         "name": text("TECHNO_OIDC_NAME", "Single sign-on"),
         "client_id": client_id,
-        "secret": text("TECHNO_OIDC_CLIENT_SECRET"),
+        "secret": secret("TECHNO_OIDC_CLIENT_SECRET"),
         "settings": {
             "server_url": server,
             "scope": scope,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import structlog
+from csp.constants import NONE, SELF
 
 from techno import env
 
@@ -46,8 +47,10 @@ INSTALLED_APPS = [
 # The API needs none of the portal's session machinery: those classes step aside for governed
 # paths (see techno/web/portal_middleware.py), so that a request pays only for what it uses.
 MIDDLEWARE = [
+    "techno.web.cors.ConsoleOrigins",
     "techno.web.middleware.GovernedRequests",
     "techno.web.portal_middleware.SecurityMiddleware",
+    "csp.middleware.CSPMiddleware",
     "techno.web.portal_middleware.WhiteNoiseMiddleware",
     "techno.web.portal_middleware.SessionMiddleware",
     "techno.web.portal_middleware.LocaleMiddleware",
@@ -150,10 +153,50 @@ SESSION_COOKIE_SECURE = BEHIND_HTTPS
 CSRF_COOKIE_SECURE = BEHIND_HTTPS
 SECURE_SSL_REDIRECT = False
 SECURE_HSTS_SECONDS = 31_536_000 if BEHIND_HTTPS else 0
+# Left to whoever runs the domain and its proxy: whether its other names have https too (W005), a
+# browsers' list that holds for years (W021), and leading from http to https (W008).
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W008", "security.W021"]
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
+# Nothing inline, nothing from elsewhere: output of commands is shown on these pages.
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF],
+        "style-src": [SELF],
+        "img-src": [SELF],
+        "font-src": [SELF],
+        "connect-src": [SELF],
+        "form-action": [SELF],
+        "base-uri": [NONE],
+        "frame-ancestors": [NONE],
+    }
+}
+
+# Consoles in browsers, at other origins. They send keys in a header, never cookies.
+CORS_ALLOWED_ORIGINS = env.words("TECHNO_CORS_ORIGINS")
+CORS_ALLOW_CREDENTIALS = False
+CORS_URLS_REGEX = r"\A(?:/api/.*|/process|/audit/fetch)\Z"
+CORS_ALLOW_METHODS = ["GET", "POST", "OPTIONS"]
+CORS_ALLOW_HEADERS = [
+    "content-type",
+    "idempotency-key",
+    "prefer",
+    "x-api-key",
+    "x-session-id",
+]
+CORS_EXPOSE_HEADERS = [
+    "link",
+    "location",
+    "ratelimit",
+    "ratelimit-policy",
+    "retry-after",
+    "warning",
+    "x-trace-id",
+]
+CORS_PREFLIGHT_MAX_AGE = 600
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "admin:index"
 
@@ -177,6 +220,9 @@ MFA_TOTP_ISSUER = "Techno OS"
 MFA_RECOVERY_CODES_SHOW_ONCE = True
 SOCIALACCOUNT_ADAPTER = "techno.people.adapters.single_sign_on.SingleSignOnAdapter"
 SOCIALACCOUNT_STORE_TOKENS = False
+# A link and no form: form-action 'self' forbids a form to lead to the provider. Nothing is
+# gained by making somebody follow it: they would sign in as themselves.
+SOCIALACCOUNT_LOGIN_ON_GET = True
 OIDC_GROUPS = env.words("TECHNO_OIDC_GROUPS")
 OIDC_GROUPS_CLAIM = env.text("TECHNO_OIDC_GROUPS_CLAIM", "groups")
 OIDC_MFA = env.flag("TECHNO_OIDC_MFA", default=False)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 from django.views.generic import RedirectView
-from drf_spectacular.views import SpectacularAPIView, SpectacularRedocView, SpectacularSwaggerView
+from drf_spectacular.views import SpectacularAPIView
 
 from audit.views import FetchView
 from diagnostics.views import MemoryView, MetricsView, health, prometheus
 from executor.runs import last_run
 from executor.views import ProcessView
 from techno.access.views import WhoamiView
+from techno.web.reference_views import RedocPage, SwaggerPage
 
 api: list[URLPattern | URLResolver] = [
     path("", include("executor.urls")),
@@ -20,8 +21,8 @@ api: list[URLPattern | URLResolver] = [
     path("memory", MemoryView.as_view(last_run=staticmethod(last_run)), name="memory"),
     path("diagnostic/metrics", MetricsView.as_view(), name="diagnostic-metrics"),
     path("schema/", SpectacularAPIView.as_view(), name="schema"),
-    path("schema/swagger/", SpectacularSwaggerView.as_view(url_name="schema"), name="swagger"),
-    path("schema/redoc/", SpectacularRedocView.as_view(url_name="schema"), name="redoc"),
+    path("schema/swagger/", SwaggerPage.as_view(url_name="schema"), name="swagger"),
+    path("schema/redoc/", RedocPage.as_view(url_name="schema"), name="redoc"),
 ]
 
 urlpatterns = [

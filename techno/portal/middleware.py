@@ -15,26 +15,27 @@ from techno.database.errors import StoreUnavailable
 
 log = structlog.get_logger(__name__)
 
-#: Nothing inline, nothing from elsewhere: output of commands is shown on these pages.
-CONTENT_SECURITY_POLICY = "; ".join(
+#: What pages may ask a browser for: passkeys and the clipboard, and nothing else.
+PERMISSIONS_POLICY = ", ".join(
     (
-        "default-src 'none'",
-        "script-src 'self'",
-        "style-src 'self'",
-        "img-src 'self'",
-        "font-src 'self'",
-        "connect-src 'self'",
-        "form-action 'self'",
-        "base-uri 'none'",
-        "frame-ancestors 'none'",
+        "publickey-credentials-get=(self)",
+        "publickey-credentials-create=(self)",
+        "clipboard-write=(self)",
+        *(
+            f"{feature}=()"
+            for feature in (
+                "accelerometer", "browsing-topics", "camera", "display-capture", "geolocation",
+                "gyroscope", "magnetometer", "microphone", "midi", "payment", "usb",
+            )
+        ),
     )
-)
+)  # fmt: skip
 RETRY_AFTER_S = 5
 _AWAY = (OperationalError, InterfaceError, StoreUnavailable, AuditUnavailable)
 
 
 class PortalPages:
-    """Sets the content security policy of HTML pages, and answers 503 while the store is away.
+    """Sets what HTML pages may ask of a browser, and answers 503 while the store is away.
 
     Governed requests pass it by: their answers are no pages.
     """
@@ -46,7 +47,7 @@ class PortalPages:
         """Answer one request."""
         response = self._get_response(request)
         if not hasattr(request, "governed") and _is_page(response):
-            response.headers.setdefault("Content-Security-Policy", CONTENT_SECURITY_POLICY)
+            response.headers.setdefault("Permissions-Policy", PERMISSIONS_POLICY)
         return response
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:

@@ -15,6 +15,7 @@ from techno.governance.verdict import APPROVED, Verdict, refuse
 from techno.web import front_door, instruments
 from techno.web.answers import FALLBACKS, plain_answer
 from techno.web.client_address import client_address, networks
+from techno.web.cors import PREFLIGHT, is_preflight
 from techno.web.direct import Views, is_governed
 
 log = structlog.get_logger(__name__)
@@ -98,6 +99,9 @@ class GovernedRequests:
 
     def _respond(self, request: HttpRequest, governed: Governed) -> HttpResponseBase:
         """Return the inner response, or an envelope in place of what is none."""
+        if is_preflight(request):
+            governed.action = PREFLIGHT
+            return plain_answer(request, governed, APPROVED)
         try:
             response = self._governed_response(request)
         except Exception as error:
@@ -134,6 +138,8 @@ def verdict_of_status(http_status: int) -> Verdict:
     return refuse(ReasonCode.E_UNKNOWN, http_status=http_status)
 
 
+#: An answer that is no page needs nothing; a browser that shows it as one gets nothing.
+_POLICY = ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 _HEADERS = {
     name.lower(): (name, value)
     for name, value in (("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff"))
@@ -151,6 +157,7 @@ def _finish(
     if not response.streaming:
         length = len(response.content)  # type: ignore[attr-defined]
         headers["content-length"] = ("Content-Length", str(length))
+    headers.setdefault("content-security-policy", _POLICY)
     for name, value in governed.headers.items():
         response[name] = value
     if verdict.failed and request.path_info in FALLBACKS:

@@ -129,6 +129,11 @@ def test_every_page_holds_the_strict_policy_and_nothing_is_kept(admin_client: Cl
         response = admin_client.get(path)
         assert response.status_code == 200
         policy = response["Content-Security-Policy"]
-        assert "script-src 'self';" in policy
+        directives = dict(part.strip().split(" ", 1) for part in policy.split(";"))
+        assert directives["default-src"] == directives["base-uri"] == "'none'"
+        assert directives["script-src"] == directives["style-src"] == "'self'"
+        assert directives["frame-ancestors"] == "'none'"
         assert "unsafe" not in policy
+        assert "publickey-credentials-get=(self)" in response["Permissions-Policy"]
+        assert response["X-Frame-Options"] == "DENY"
         assert "no-store" in response["Cache-Control"]

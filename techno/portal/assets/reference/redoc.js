@@ -1,0 +1,4 @@
+// Starts Redoc on the description that the page names.
+const page = document.getElementById("redoc");
+
+Redoc.init(page.dataset.schema, {}, page);
