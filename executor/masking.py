@@ -1,4 +1,7 @@
-"""Keeps secret parameters out of what a program prints, also where a chunk ends within one. Pure.
+"""Keeps secrets out of what a program prints, also where a chunk ends within one. Pure.
+
+Two things are hidden: the secret parameters of the run, and whatever has the form of an API key
+of ours, whoever's it is. Of parameters:
 
 Masked are a secret as it was given, its form inside JSON, and each longer line of one that has
 several. A program that prints it in another form (base64, backwards, letter by letter) cannot be
@@ -9,6 +12,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
+
+from techno.governance.key_text import KeyMask, hide_keys
 
 MASK = b"***"
 LINE_LEAST = 8
@@ -77,16 +82,18 @@ class MaskedOutput:
     def __init__(self, secrets: Iterable[str], take: Callable[[str, bytes], None]) -> None:
         forms = tuple(secrets)
         self._take = take
-        self._maskers = {stream: Masker(forms) for stream in ("stdout", "stderr")}
+        self._maskers = {stream: (Masker(forms), KeyMask()) for stream in ("stdout", "stderr")}
 
     def take(self, stream: str, piece: bytes) -> None:
         """Pass on what of the next piece can be shown."""
-        self._pass_on(stream, self._maskers[stream].feed(piece))
+        secrets, keys = self._maskers[stream]
+        self._pass_on(stream, keys.feed(secrets.feed(piece)))
 
     def finish(self, *, cut_short: bool) -> None:
         """Pass on the rest of both streams."""
-        for stream, masker in self._maskers.items():
-            self._pass_on(stream, masker.finish(cut_short=cut_short))
+        for stream, (secrets, keys) in self._maskers.items():
+            rest = keys.feed(secrets.finish(cut_short=cut_short))
+            self._pass_on(stream, rest + keys.finish(cut_short=cut_short))
 
     def _pass_on(self, stream: str, shown: bytes) -> None:
         if shown:
@@ -94,8 +101,12 @@ class MaskedOutput:
 
 
 def mask_text(text: str, secrets: Iterable[str], *, cut_short: bool = False) -> str:
-    """Return a whole text with secrets masked."""
-    masker = Masker(secrets)
+    """Return a whole text with secrets and keys masked."""
+    text = hide_keys(text, cut_short=cut_short)
+    forms = tuple(secrets)
+    if not forms:
+        return text
+    masker = Masker(forms)
     shown = masker.feed(text.encode("utf-8", "surrogatepass"))
     shown += masker.finish(cut_short=cut_short)
     return shown.decode("utf-8", "surrogatepass")

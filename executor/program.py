@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import replace
+from typing import Any
 
 from django.conf import settings
 
@@ -35,7 +36,7 @@ def perform(
     For web processes and workers alike. Neither the result nor ``on_output`` shows a secret.
     """
     secrets = decision.secrets
-    shown = MaskedOutput(secrets, on_output) if secrets and on_output is not None else None
+    shown = MaskedOutput(secrets, on_output) if on_output is not None else None
     try:
         with ExitStack() as stack:
             command, tools = _prepare(stack, decision, execution_id)
@@ -51,7 +52,7 @@ def perform(
         shown.finish(cut_short=result.truncated)
     if tools:
         result = _told_by_tools(result, tools)
-    return _masked(result, secrets) if secrets else result
+    return _masked(result, secrets)
 
 
 def _prepare(
@@ -114,9 +115,11 @@ def _told_by_tools(result: engine.Result, tools: tuple[str, ...]) -> engine.Resu
 
 def _masked(result: engine.Result, secrets: tuple[str, ...]) -> engine.Result:
     """Return a result whose texts show no secret, and no part of one that a limit cut."""
-    return replace(
-        result,
-        stdout=mask_text(result.stdout, secrets, cut_short=result.truncated),
-        stderr=mask_text(result.stderr, secrets, cut_short=result.truncated),
-        detail=mask_text(result.detail, secrets),
-    )
+    shown: dict[str, Any] = {
+        "stdout": mask_text(result.stdout, secrets, cut_short=result.truncated),
+        "stderr": mask_text(result.stderr, secrets, cut_short=result.truncated),
+        "detail": mask_text(result.detail, secrets),
+    }
+    if all(getattr(result, name) is text for name, text in shown.items()):
+        return result  # as usual
+    return replace(result, **shown)

@@ -26,6 +26,8 @@ HIDDEN = "*"
 _SECRET_AT = len(BRAND) + PREFIX_LENGTH + 2
 _KEY_TEXT = re.compile(KEY_EXPRESSION)
 _KEY_BYTES = re.compile(KEY_EXPRESSION.encode("ascii"))
+_CUT_TEXT = re.compile(rf"{BRAND}_[0-9A-Za-z]{{{PREFIX_LENGTH}}}_[0-9A-Za-z]+\Z")
+_CUT_BYTES = re.compile(_CUT_TEXT.pattern.encode("ascii"))
 _BRAND_BYTES = f"{BRAND}_".encode("ascii")
 _STAR = HIDDEN.encode("ascii")
 _BASE62 = frozenset(ALPHABET.encode("ascii"))
@@ -60,14 +62,18 @@ def key_places(data: bytes) -> list[tuple[int, str]]:
     return found
 
 
-def hide_keys(text: str) -> str:
+def hide_keys(text: str, *, cut_short: bool = False) -> str:
     """Return ``text`` with the secret of everything that has a key's form starred out.
 
     The length stays, and so does the public prefix, so that a reader knows which key to rotate.
+    ``cut_short`` says that the text once went on: what its end leaves of a key is hidden too.
     """
     if BRAND not in text:
         return text
-    return _KEY_TEXT.sub(lambda found: found[0][:_SECRET_AT].ljust(KEY_LENGTH, HIDDEN), text)
+    text = _KEY_TEXT.sub(lambda found: found[0][:_SECRET_AT].ljust(KEY_LENGTH, HIDDEN), text)
+    if cut_short:
+        text = _CUT_TEXT.sub(lambda it: it[0][:_SECRET_AT].ljust(len(it[0]), HIDDEN), text)
+    return text
 
 
 class KeyMask:
@@ -89,9 +95,11 @@ class KeyMask:
         self._held = data[cut:]
         return data[:cut]
 
-    def finish(self) -> bytes:
-        """Return what was held back; it became no key."""
+    def finish(self, *, cut_short: bool = False) -> bytes:
+        """Return what was held back; it became no key, unless ``cut_short`` leaves that open."""
         held, self._held = self._held, b""
+        if cut_short:
+            held = _CUT_BYTES.sub(lambda it: it[0][:_SECRET_AT].ljust(len(it[0]), _STAR), held)
         return held
 
 
