@@ -9,11 +9,13 @@ from typing import Any
 
 import psycopg
 from django.core.management.base import BaseCommand
+from django.db import Error, connections
 
 from audit.keeper import Task, keep, tasks
 from audit.recorder import AuditUnavailable
 from executor.approval_decisions import lapse_overdue
 from executor.reaping import reap_lost_runs
+from executor.schedule_firing import fire_due, settle_claims
 from executor.upkeep import forget_answers, tend_queue
 from techno.access.snapshot import write_snapshot
 from techno.access.tokens import prune_buckets
@@ -22,6 +24,7 @@ from techno.database.errors import StoreUnavailable
 SNAPSHOT_EVERY_S = 10.0
 REAP_EVERY_S = 3.0
 LAPSE_EVERY_S = 2.0
+FIRE_EVERY_S = 1.0
 TEND_EVERY_S = 2.0
 FORGET_EVERY_S = 600.0
 PRUNE_EVERY_S = 600.0
@@ -44,6 +47,7 @@ class Command(BaseCommand):
                 Task("key snapshot", SNAPSHOT_EVERY_S, _snapshot),
                 Task("lost runs", REAP_EVERY_S, _reap),
                 Task("approvals", LAPSE_EVERY_S, _lapse),
+                Task("schedules", FIRE_EVERY_S, _fire),
                 Task("queued runs", TEND_EVERY_S, _tend),
                 Task("old answers", FORGET_EVERY_S, _forget),
                 Task("rates", PRUNE_EVERY_S, _prune),
@@ -81,3 +85,13 @@ def _forget(connection: psycopg.Connection[Any]) -> None:
 
 def _prune(connection: psycopg.Connection[Any]) -> None:
     prune_buckets()
+
+
+def _fire(connection: psycopg.Connection[Any]) -> None:
+    """Fire schedules. What Django's connection meets is told as the store's trouble."""
+    try:
+        settle_claims()
+        fire_due()
+    except (AuditUnavailable, Error) as error:
+        connections.close_all()  # the next turn opens a new one
+        raise StoreUnavailable(str(error)) from error
