@@ -74,7 +74,8 @@ def answered_once(
         except DuplicateKey as error:
             if error.constraint != CONSTRAINT:
                 raise
-            governed.execution_id = None  # an equal request was faster: it is the first
+            # An equal request was faster: it is the first, and nothing of ours may stand.
+            governed.execution_id, governed.also = None, []
 
 
 def caller_of(principal: Principal) -> str:

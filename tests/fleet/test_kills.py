@@ -1,0 +1,139 @@
+"""Two hundred runs while web processes, worker and PostgreSQL are killed at random moments.
+
+Each program writes its execution id into a file when it starts: a side effect that can be
+counted. Afterwards every started program has its intent, every run its end, and no side effect
+happened twice, not even for requests that were repeated because their answer was lost.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+
+from techno.processes import descendants, process_table, read_arguments, wait_until
+from tests.fleet.scene import Scene
+from tests.service import Service, Services
+
+pytestmark = pytest.mark.slow
+
+RUNS = 200
+SENDERS = 8
+#: Between two kills.
+PAUSE_S = (0.5, 1.5)
+SENDING_LIMIT_S = 90.0
+RECOVERY_LIMIT_S = 90.0
+_ACTION = r"""
+[action.KILL_MARK]
+argv = ["/bin/sh", "-c", "echo $TECHNO_EXECUTION_ID >> DIRECTORY/started; sleep 0.15"]
+"""
+
+
+@pytest.fixture
+def scene(start_service: Services, tmp_path: Path) -> Iterator[Scene]:
+    with start_service(embedded=True, TECHNO_API_KEY="a key of decent length") as service:
+        path = service.directory / "kills.toml"
+        path.write_text(_ACTION.replace("DIRECTORY", str(tmp_path)), encoding="utf-8")
+        service.manage("actions", "load", str(path))
+        yield Scene(service, tmp_path)
+
+
+class Killer:
+    """Kills one part of the service after another, never the supervisor, until it is stopped."""
+
+    def __init__(self, service: Service, seed: int) -> None:
+        self._service = service
+        self._random = random.Random(seed)
+        self._stopped = threading.Event()
+        self.killed: Counter[str] = Counter()
+        self._thread = threading.Thread(target=self._kill, daemon=True)
+
+    def __enter__(self) -> Killer:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopped.set()
+        self._thread.join()
+
+    def _kill(self) -> None:
+        while not self._stopped.wait(self._random.uniform(*PAUSE_S)):
+            part = self._random.choice(("web", "web", "worker", "worker", "postgres"))
+            victims = self._victims(part)
+            if victims:
+                try:
+                    os.kill(self._random.choice(victims), signal.SIGKILL)
+                except ProcessLookupError:
+                    continue
+                self.killed[part] += 1
+
+    def _victims(self, part: str) -> list[int]:
+        if part == "web":
+            return [row.pid for row in self._service.web_workers()]
+        if part == "postgres":
+            return [row.pid for row in self._service.postgres_processes()[:1]]
+        below = descendants(self._service.process.pid, process_table())
+        return [row.pid for row in below if read_arguments(row.pid)[-2:] == ["manage.py", "worker"]]
+
+
+def send(client: httpx.Client, number: int, give_up_at_s: float) -> str:
+    """Ask for run ``number`` until there is an answer that is one; return the execution id."""
+    headers = {"Idempotency-Key": f"kill-{number}"}
+    if number % 2:
+        headers["Prefer"] = "respond-async"
+    while time.monotonic() < give_up_at_s:
+        try:
+            answer = client.post("/api/execute", json={"command": "KILL_MARK"}, headers=headers)
+        except httpx.TransportError:
+            time.sleep(0.1)
+            continue
+        if answer.status_code in (200, 202):
+            body = answer.json()
+            return str(body["execution_id"] or "")
+        assert answer.status_code in (401, 500, 503), answer.text
+        time.sleep(0.1)
+    raise AssertionError(f"request {number} was never answered")
+
+
+def test_nothing_is_lost_or_done_twice_whatever_is_killed(scene: Scene) -> None:
+    service, seed = scene.service, int(time.time())
+    give_up_at_s = time.monotonic() + SENDING_LIMIT_S
+    with Killer(service, seed) as killer, ThreadPoolExecutor(SENDERS) as pool:
+
+        def one(number: int) -> str:
+            with service.client() as client:
+                return send(client, number, give_up_at_s)
+
+        answered = list(pool.map(one, range(RUNS)))
+    assert sum(killer.killed.values()) >= 5, killer.killed
+
+    def left() -> list[tuple[str]]:
+        try:
+            return service.sql("SELECT execution_id FROM command_runs WHERE state <> 'ended'")
+        except Exception:
+            return [("?",)]
+
+    assert wait_until(lambda: left() == [], RECOVERY_LIMIT_S), (seed, killer.killed, left())
+    started = Counter(scene.started())
+    runs = dict(service.sql("SELECT execution_id, coalesce(idempotency_key, '') FROM command_runs"))
+    story = (seed, killer.killed)
+    assert [one for one, count in started.items() if count > 1] == [], story
+    assert set(started) <= set(runs), story
+    by_request = Counter(runs[execution_id] for execution_id in started)
+    assert [name for name, count in by_request.items() if count > 1] == [], story
+    assert {one for one in answered if one} <= set(runs), story
+    told = service.sql(
+        "SELECT execution_id FROM command_runs r WHERE NOT EXISTS"
+        " (SELECT 1 FROM audit_traces t WHERE t.execution_id = r.execution_id"
+        "  AND t.status = r.status)"
+    )
+    assert wait_until(lambda: told == [], 1) or told == [], (story, told)
