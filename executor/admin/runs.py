@@ -8,14 +8,26 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.db.models.functions import Left, Length
 from django.http import Http404, HttpRequest, HttpResponse
-from django.urls import URLPattern, path
+from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_POST, require_safe
 
-from executor.models import CommandRun, RunState
+from executor.admin.run_form import answer_new, choose_context
+from executor.admin.run_watching import (
+    CANCEL_PERMISSION,
+    CancelForm,
+    cancel_view,
+    live_view,
+    may_see_output,
+    record_look,
+    ticket,
+)
+from executor.live_output import live_output
+from executor.models import Approval, CommandRun, RunState
 from techno.governance.status import Status
 from techno.portal.keyset import Keyset, KeysetPage
 from techno.portal.ledger import LedgerAdmin
@@ -27,6 +39,7 @@ from techno.portal.references import Kind, link, offer
 HEAD_CHARACTERS = 32_768
 RUNNING_SHOWN = 10
 STREAMS = {"stdout": _("output"), "stderr": _("error output")}
+UNENDED = (RunState.WAITING, RunState.QUEUED, RunState.RUNNING)
 NEWEST_FIRST = Keyset("requested_at", "execution_id", salt="executor.runs")
 _LISTED = (
     "execution_id",
@@ -54,7 +67,7 @@ class RunFilters(LedgerFilters):
         required=False,
         choices=[
             ("", _("Any status")),
-            (RunState.RUNNING.value, RunState.RUNNING.label),
+            *((state.value, state.label) for state in UNENDED),
             *((status.value, status.value) for status in Status),
         ],
     )
@@ -69,8 +82,8 @@ class RunFilters(LedgerFilters):
             "requested_at__gte": since,
             "requested_at__lt": until,
         }
-        if values["status"] == RunState.RUNNING:
-            wanted["state"] = RunState.RUNNING
+        if values["status"] in UNENDED:
+            wanted["state"] = values["status"]
         else:
             wanted["status"] = values["status"]
         wanted |= _sought(values["q"])
@@ -120,27 +133,73 @@ class CommandRunAdmin(LedgerAdmin):
         run = runs.filter(execution_id=identity).first()
         if run is None:
             return None
+        unended, may_see = run.state in UNENDED, may_see_output(request)
+        streams = [_stream(run, name) for name in STREAMS]
+        watched = unended and may_see
+        if may_see and (watched or any(stream.length for stream in streams)):
+            record_look(request, run.execution_id, run.action, "page")
+        waits = Approval.objects.filter(execution_id=identity).exists()
         return {
             "run": run,
             "running": run.state == RunState.RUNNING,
-            "streams": [_stream(run, name) for name in STREAMS],
+            "unended": unended,
+            "may_see_output": may_see,
+            "ticket": ticket(request, identity) if watched else "",
+            "live": live_output(identity) if watched else [],
+            "cancel_form": CancelForm(label_suffix="")
+            if unended and request.user.has_perm(CANCEL_PERMISSION)
+            else None,
+            "approval_url": reverse("admin:executor_approval_change", args=[identity])
+            if waits
+            else "",
+            "streams": streams,
             "trace_url": link(request, Kind.TRACE, run.trace_id),
             "key_url": link(request, Kind.KEY, run.key_prefix),
             "action_url": link(request, Kind.ACTION, run.action),
         }
 
     def more_urls(self, name: str) -> list[URLPattern]:
-        """Return the address of a whole stream."""
-        view = self.admin_site.admin_view(require_safe(self.output_view))
-        return [path("<str:identity>/<str:stream>.txt", view, name=f"{name}_output")]
+        """Return the addresses of running an action, and of a run's parts."""
+        wrap = self.admin_site.admin_view
+        return [
+            path("new/", wrap(require_safe(self.choose_view)), name=f"{name}_choose"),
+            path("new/<str:action>/", wrap(self.new_view), name=f"{name}_new"),
+            path(
+                "<str:identity>/<str:stream>.txt",
+                wrap(require_safe(self.output_view)),
+                name=f"{name}_output",
+            ),
+            path("<str:identity>/live/", wrap(require_safe(self.live_view)), name=f"{name}_live"),
+            path("<str:identity>/cancel/", wrap(require_POST(cancel_view)), name=f"{name}_cancel"),
+        ]
+
+    def live_view(self, request: HttpRequest, identity: str) -> HttpResponse:
+        """Say how far a run has come. Raises ``Http404``."""
+        self.require_view_permission(request)
+        return live_view(request, identity)
+
+    def choose_view(self, request: HttpRequest) -> HttpResponse:
+        """Show which actions there are to run."""
+        return self._render(request, "choose", self._context(request) | choose_context(request))
+
+    def new_view(self, request: HttpRequest, action: str) -> HttpResponse:
+        """Ask for an action's parameters, and run it. Raises ``Http404``."""
+        found = answer_new(request, action)
+        if isinstance(found, HttpResponse):
+            return found
+        return self._render(request, "new", self._context(request) | found)
 
     def output_view(self, request: HttpRequest, identity: str, stream: str) -> HttpResponse:
         """Send a whole stream as a file, byte for byte as it is kept. Raises ``Http404``."""
         self.require_view_permission(request)
+        if not may_see_output(request):
+            raise PermissionDenied
         rows = CommandRun.objects.filter(execution_id=identity)
-        kept = rows.values_list(stream, flat=True).first() if stream in STREAMS else None
-        if kept is None:
+        found = rows.values_list(stream, "action").first() if stream in STREAMS else None
+        if found is None:
             raise Http404("no such output")
+        kept, action = found
+        record_look(request, identity, action, f"{stream} file")
         response = HttpResponse(kept.encode(), content_type="text/plain; charset=utf-8")
         response["Content-Disposition"] = f'attachment; filename="{identity}-{stream}.txt"'
         response["Content-Security-Policy"] = "default-src 'none'; sandbox"

@@ -28,7 +28,7 @@ WHO = 2
 SUGGESTIONS = 2
 #: Each page with the statements that it costs beside those two or four.
 PAGES = {
-    reverse("admin:index"): WHO + 3,
+    reverse("admin:index"): WHO + 4,
     TRACES: WHO + SUGGESTIONS + 1,
     f"{TRACES}?status=BLOCKED&period=day": WHO + SUGGESTIONS + 1,
     f"{TRACES}?reason_code=E12_timeout": WHO + SUGGESTIONS + 1,

@@ -6,6 +6,7 @@ import { enableThemes } from "./theme.js";
 import { enableSelectAll } from "./select_all.js";
 import { enableSearchKey } from "./search_key.js";
 import { tidyAddresses } from "./addresses.js";
+import { watchRun } from "./live_run.js";
 import { enablePasskeys } from "./passkeys.js";
 
 showLocalTimes(document);
@@ -15,3 +16,4 @@ enableSelectAll(document);
 enableSearchKey(document);
 tidyAddresses(document);
 enablePasskeys(document);
+watchRun(document);
