@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.db import connection
 from django.http import Http404, HttpRequest, HttpResponse
@@ -107,7 +106,7 @@ class LedgerAdmin(PortalModelAdmin):
     def entry_view(self, request: HttpRequest, identity: str) -> HttpResponse:
         """Show one entry. Raises ``Http404``."""
         self.require_view_permission(request)
-        entry = self.read_entry(request, unquote(identity))
+        entry = self.read_entry(request, identity)
         if entry is None:
             raise Http404(f"no {self.opts.verbose_name} with this identity")
         context = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import uuid
 from html import unescape
 
 import pytest
@@ -193,3 +194,9 @@ def test_a_waiting_run_is_stopped_with_a_reason(operator: Client) -> None:
     )
     again = stopper.post(page(run.pk, "cancel"), {"reason": "again"}, follow=True)
     assert "had ended already" in again.content.decode()
+
+
+def test_an_id_is_taken_as_it_is(operator: Client) -> None:
+    """Django's admin would read ``_2f`` and the like in an address as another character."""
+    run = make_run(execution_id=f"run_22{uuid.uuid4().hex[2:]}")
+    assert operator.get(page(run.pk)).status_code == 200
