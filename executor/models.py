@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+
+from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.utils import timezone
@@ -150,6 +153,8 @@ class Action(models.Model):
 
     def clean(self) -> None:
         """Check what concerns several fields. Raises ``ValidationError`` naming the field."""
+        if isinstance(self.timeout_s, float) and not math.isfinite(self.timeout_s):
+            raise ValidationError({"timeout_s": _("The time limit must be a number.")})
         check_definition(self.argv, self.parameters, self.environment)
 
 

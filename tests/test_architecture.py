@@ -38,6 +38,7 @@ PURE = {
     "executor.argv": set(),
     "executor.cron": {"croniter"},
     "executor.isolation": {"executor"},
+    "executor.toml_lines": set(),
     "executor.masking": set(),
     "executor.patterns": set(),
     "executor.declarations": {"executor"},

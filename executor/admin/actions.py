@@ -3,46 +3,30 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import dataclass
 from typing import Any
 
-from django import forms
 from django.contrib import admin, messages
 from django.db.models import QuerySet
-from django.http import HttpRequest
-from django.utils import timezone
+from django.http import HttpRequest, HttpResponse
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
-from executor.models import Action
+from executor.action_changes import delete_action, save_action, switch_action
+from executor.admin.action_form import ActionForm
+from executor.definitions import FIELDS
+from executor.models import Action, ActionVersion
+from techno.acts import differences
 from techno.portal import fragments
 from techno.portal.model_admin import PortalModelAdmin
-from techno.portal.references import Kind, offer
+from techno.portal.references import Kind, link, offer
 from techno.portal.visible_text import make_line
+from techno.web.person import act_of_person
 
 OWN_SOURCE = "portal"
+VERSIONS_SHOWN = 20
 _PROGRAM_LENGTH_SHOWN = 200
-_FROM_FILE = (
-    "description",
-    "argv",
-    "timeout_s",
-    "output_limit_bytes",
-    "environment",
-    "working_directory",
-)
-
-
-class ActionForm(forms.ModelForm):  # type: ignore[type-arg]
-    """An action as it is typed; the rules are those of the model's validators."""
-
-    class Meta:
-        model = Action
-        fields = ("name", *_FROM_FILE, "enabled")
-        widgets = {"description": forms.TextInput, "name": forms.TextInput}
-
-    def clean_environment(self) -> Any:
-        """Return no variables for an empty field; JSON would call that null."""
-        return self.cleaned_data["environment"] or {}
 
 
 @admin.register(Action)
@@ -50,6 +34,7 @@ class ActionAdmin(PortalModelAdmin):
     """Actions. What came from a file is changed in that file, save whether it is enabled."""
 
     form = ActionForm
+    records_itself = True
     list_display = ("name", "switch", "what", "limit", "source", "changed")
     list_filter = ("enabled",)
     search_fields = ("name", "description")
@@ -57,9 +42,22 @@ class ActionAdmin(PortalModelAdmin):
     actions = ("enable_selected", "disable_selected")
     fieldsets = (
         (None, {"fields": ("name", "description", "enabled")}),
-        (_("What runs"), {"fields": ("argv", "environment", "working_directory")}),
-        (_("Limits"), {"fields": ("timeout_s", "output_limit_bytes")}),
-        (_("Origin"), {"fields": ("source", "created", "changed")}),
+        (_("What runs"), {"fields": ("argv", "parameters", "environment", "working_directory")}),
+        (_("Limits"), {"fields": ("timeout_s", "output_limit_bytes", "isolation")}),
+        (_("How many"), {"fields": ("max_running", "max_queued", "when_full")}),
+        (_("Where"), {"fields": ("is_async", "queue")}),
+        (
+            _("Approval"),
+            {
+                "fields": (
+                    "approvals_needed",
+                    "approver_groups",
+                    "approval_ttl_s",
+                    "reason_pattern",
+                )
+            },
+        ),
+        (_("Origin"), {"fields": ("source", "version", "created", "changed")}),
     )
 
     def get_fieldsets(self, request: HttpRequest, obj: Action | None = None) -> Any:
@@ -71,16 +69,18 @@ class ActionAdmin(PortalModelAdmin):
         self, request: HttpRequest, obj: Action | None = None
     ) -> tuple[str, ...]:
         """A name stays, because history tells of it; a file's fields belong to the file."""
-        always = ("source", "created", "changed")
+        always = ("source", "version", "created", "changed")
         if obj is None:
             return always
-        return (*always, "name", *(_FROM_FILE if obj.source != OWN_SOURCE else ()))
+        return (*always, "name", *(FIELDS if obj.source != OWN_SOURCE else ()))
 
     def has_delete_permission(self, request: HttpRequest, obj: Action | None = None) -> bool:
         """What a file brings would come back at the next start: disable it instead."""
         if obj is not None and obj.source != OWN_SOURCE:
             return False
         return super().has_delete_permission(request, obj)
+
+    # -- what is shown -----------------------------------------------------------------------
 
     @admin.display(description=_("enabled"), ordering="enabled")
     def switch(self, action: Action) -> SafeString:
@@ -110,6 +110,34 @@ class ActionAdmin(PortalModelAdmin):
         """When it was changed last."""
         return fragments.moment(action.updated_at)
 
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """Show an action, and what it said before."""
+        action = self.get_object(request, object_id)
+        versions = _versions(request, action.name) if action is not None else []
+        shown = {"action_versions": versions, **(extra_context or {})}
+        return super().change_view(request, object_id, form_url, shown)
+
+    # -- what is done ------------------------------------------------------------------------
+
+    def save_model(self, request: HttpRequest, obj: Action, form: Any, change: bool) -> None:
+        """Save, as an act with its row and its version."""
+        save_action(act_of_person(request), obj)
+
+    def delete_model(self, request: HttpRequest, obj: Action) -> None:
+        """Delete, as an act with its row."""
+        delete_action(act_of_person(request), obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Action]) -> None:
+        """Delete each, as an act of its own."""
+        for action in queryset:
+            delete_action(act_of_person(request), action)
+
     @admin.action(description=_("Enable selected actions"), permissions=["change"])
     def enable_selected(self, request: HttpRequest, chosen: QuerySet[Action]) -> None:
         """Let actions run."""
@@ -126,14 +154,44 @@ class ActionAdmin(PortalModelAdmin):
 
     def _switch(self, request: HttpRequest, chosen: QuerySet[Action], *, enabled: bool) -> int:
         """Switch actions and note who did it; return how many there are of them now."""
-        names = list(chosen.values_list("pk", flat=True))
-        changed = list(Action.objects.filter(pk__in=names).exclude(enabled=enabled))
-        Action.objects.filter(pk__in=[action.pk for action in changed]).update(
-            enabled=enabled, updated_at=timezone.now()
+        actions = list(chosen)
+        for action in actions:
+            if switch_action(act_of_person(request), action.name, enabled=enabled):
+                self.log_change(request, action, [{"changed": {"fields": ["enabled"]}}])
+        return len(actions)
+
+
+@dataclass(frozen=True, slots=True)
+class ShownVersion:
+    """A version of an action, and how it differs from the one before it."""
+
+    version: int
+    changed: SafeString
+    trace_url: str
+    changes: list[tuple[str, Any, Any]]
+
+
+def _versions(request: HttpRequest, name: str) -> list[ShownVersion]:
+    """Return the newest versions of an action, the newest first."""
+    kept = list(
+        ActionVersion.objects.filter(action=name).order_by("-version")[: VERSIONS_SHOWN + 1]
+    )
+    older = [*(one.snapshot for one in kept[1:]), {}]
+    return [
+        ShownVersion(
+            one.version,
+            fragments.moment_by(one.changed_at, one.changed_by),
+            link(request, Kind.TRACE, one.trace_id) if one.trace_id else "",
+            _changes(before, one.snapshot) if before else [],
         )
-        for action in changed:
-            self.log_change(request, action, [{"changed": {"fields": ["enabled"]}}])
-        return len(names)
+        for one, before in list(zip(kept, older, strict=False))[:VERSIONS_SHOWN]
+    ]
+
+
+def _changes(before: dict[str, Any], after: dict[str, Any]) -> list[tuple[str, Any, Any]]:
+    found = differences(before, after)
+    names = dict.fromkeys(name.partition(".")[2] for name in found)
+    return [(name, found.get(f"before.{name}"), found.get(f"after.{name}")) for name in names]
 
 
 offer(Kind.ACTION, Action, by="name")

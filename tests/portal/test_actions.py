@@ -11,6 +11,7 @@ from django.contrib.admin.models import LogEntry
 from django.test import Client
 from django.urls import reverse
 
+from audit.models import AuditTrace
 from executor.models import Action
 from executor.registry import find_action
 from tests.portal.making import client_of, person
@@ -35,6 +36,16 @@ def typed(**fields: Any) -> dict[str, Any]:
         "working_directory": "",
         "timeout_s": "5",
         "output_limit_bytes": "4096",
+        "parameters": "{}",
+        "isolation": "{}",
+        "max_running": "0",
+        "max_queued": "0",
+        "when_full": "wait",
+        "queue": "",
+        "approvals_needed": "0",
+        "approver_groups": "[]",
+        "approval_ttl_s": "3600",
+        "reason_pattern": "",
         "enabled": "on",
     }
     return usual | fields
@@ -70,7 +81,16 @@ def test_no_environment_is_none_and_not_null(admin_client: Client) -> None:
         ("argv", "/bin/echo hello", "Enter a valid JSON."),
         ("argv", "[]", "required"),
         ("argv", '"/bin/echo"', "must be a list of texts"),
-        ("argv", '["echo"]', "absolute path"),
+        ("argv", '["no-such-program-here"]', "absolute path"),
+        ("argv", '["bin/echo"]', "absolute path"),
+        ("parameters", '{"x": {"type": "text"}}', "x.type must be one of"),
+        ("parameters", '{"x": {"type": "string"}}', "does not stand in argv"),
+        ("isolation", '{"cpu": 1}', "isolation.cpu is not known"),
+        ("working_directory", "here", "must be an absolute path"),
+        ("when_full", "explode", "Select a valid choice"),
+        ("queue", "A B", "Lower-case letters"),
+        ("approver_groups", '"ops"', "must be a list"),
+        ("reason_pattern", "(a", "no regular expression"),
         ("argv", '["/bin/echo", 1]', "must be a text"),
         ("argv", '["/bin/echo", "a\\u0000b"]', "NUL"),
         ("argv", '["/bin/echo", "\\ud800"]', "valid Unicode"),
@@ -136,6 +156,38 @@ def test_switching_off_and_on_is_an_action_on_the_list_and_leaves_who_did_it(
         assert "2 actions are" in response.content.decode()
         assert {find_action(action.name).enabled for action in chosen} == {enabled}  # type: ignore[union-attr]
     assert LogEntry.objects.filter(object_id=str(ids[0])).count() == 2
+
+
+def rows_about(action: str) -> list[tuple[str, str, dict[str, Any]]]:
+    found = AuditTrace.objects.filter(action__startswith="action.").order_by("trace_id")
+    return [
+        (row.action, row.principal_kind, row.detail) for row in found if row.detail["of"] == action
+    ]
+
+
+def test_each_change_has_its_version_and_its_row(admin_client: Client) -> None:
+    form = typed(argv='["echo", "{x}"]', parameters='{"x": {"type": "string"}}')
+    assert admin_client.post(ADD, form).status_code == 302
+    action = Action.objects.get(name=form["name"])
+    assert action.argv == ["/usr/bin/echo", "{x}"]
+    page = reverse("admin:executor_action_change", args=[action.pk])
+    changed = form | {"timeout_s": "6", "isolation": '{"cpu_s": 3}'}
+    assert admin_client.post(page, changed).status_code == 302
+    assert admin_client.post(page, changed).status_code == 302  # the same again: nothing changes
+    without = {name: value for name, value in changed.items() if name != "enabled"}
+    assert admin_client.post(page, without).status_code == 302
+    told = rows_about(action.name)
+    assert [(verb, kind) for verb, kind, _ in told] == [
+        ("action.create", "person"),
+        ("action.change", "person"),
+        ("action.disable", "person"),
+    ]
+    times = (told[1][2]["before.timeout_s"], told[1][2]["after.timeout_s"])
+    assert times == ("5.0", "6.0")
+    assert find_action(action.name).version == 2  # type: ignore[union-attr]
+    html = admin_client.get(page).content.decode()
+    assert "Versions" in html
+    assert "<code>timeout_s</code>: <code>5.0</code> → <code>6.0</code>" in html
 
 
 @pytest.mark.usefixtures("database")
