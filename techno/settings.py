@@ -44,8 +44,8 @@ INSTALLED_APPS = [
     "techno.people",
 ]
 
-# The API needs none of the portal's session machinery: those classes step aside for governed
-# paths (see techno/web/portal_middleware.py), so that a request pays only for what it uses.
+# The API needs none of the portal's session machinery: the first class takes governed requests
+# straight to their views (techno/web/direct.py). What shall act on them too stands before it.
 MIDDLEWARE = [
     "techno.web.cors.ConsoleOrigins",
     "techno.web.middleware.GovernedRequests",

@@ -51,14 +51,18 @@ def _exchange(
 ) -> PQGen[PGresult | None]:
     """Send everything, then receive everything; return the first result that is a failure.
 
-    BEGIN and COMMIT are commands like the others: a failure of the COMMIT is its own result.
+    No BEGIN and no COMMIT: what is sent before one Sync is one transaction, which commits there.
+    When that commit fails, its error comes as one more result.
     """
     pgconn, encoding = connection.pgconn, connection.info.encoding
     prepared = _prepared.setdefault(connection, set())
+    if len(commands) == 1 and commands[0][0] in prepared:
+        ((sql, parameter),) = commands
+        pgconn.send_query_prepared(_name(sql), [parameter.encode(encoding)])
+        return _failure((yield from generators.execute(pgconn)))
     preparing: dict[int, str] = {}
+    sent = 0
     pgconn.enter_pipeline_mode()
-    pgconn.send_query_params(b"BEGIN", None)
-    sent = 1
     for sql, parameter in commands:
         name = _name(sql)
         if sql not in prepared and sql not in preparing.values():
@@ -67,24 +71,27 @@ def _exchange(
             sent += 1
         pgconn.send_query_prepared(name, [parameter.encode(encoding)])
         sent += 1
-    pgconn.send_query_params(b"COMMIT", None)
     pgconn.pipeline_sync()
     yield from generators.send(pgconn)
-    results = yield from _receive(pgconn, sent + 1)
+    results = yield from _receive(pgconn, sent)
     pgconn.exit_pipeline_mode()
     # What was prepared stays so for the connection's life, whatever became of the transaction.
     prepared.update(sql for at, sql in preparing.items() if results[at].status in _DONE)
+    return _failure(results)
+
+
+def _failure(results: Sequence[PGresult]) -> PGresult | None:
     return next((result for result in results if result.status not in _DONE), None)
 
 
-def _receive(pgconn: PGconn, count: int) -> PQGen[list[PGresult]]:
-    """Return the results of so many commands, and take that of the Sync."""
+def _receive(pgconn: PGconn, least: int) -> PQGen[list[PGresult]]:
+    """Return the results of at least so many commands, and take that of the Sync."""
     results: list[PGresult] = []
     while True:
         for result in (yield from generators.fetch_many(pgconn)):
             if result.status != ExecStatus.PIPELINE_SYNC:
                 results.append(result)
-            elif len(results) == count:
+            elif len(results) >= least:
                 return results
             else:
                 raise errors.InternalError("the server's answers do not match what was sent")

@@ -58,10 +58,16 @@ def test_nothing_of_a_batch_stays_when_one_statement_fails(
     assert _ids(connection) == [1]
 
 
-def test_a_failure_of_the_commit_itself_is_told(connection: DeadlineConnection) -> None:
-    with pytest.raises(errors.ForeignKeyViolation):
-        transact(connection, [(INSERT, "[[1]]"), (REFER, "[[99]]")])
+@pytest.mark.parametrize("before", [[], [(INSERT, "[[1]]")]])
+def test_a_failure_of_the_commit_itself_is_told(
+    connection: DeadlineConnection, before: list[tuple[str, str]]
+) -> None:
+    for _ in range(2):  # the second time all are prepared already
+        with pytest.raises(errors.ForeignKeyViolation):
+            transact(connection, [*before, (REFER, "[[99]]")])
+        assert connection.info.transaction_status == TransactionStatus.IDLE
     assert _ids(connection) == []
+    assert connection.execute("SELECT count(*) FROM referring").fetchone() == (0,)
 
 
 def test_a_statement_that_cannot_be_prepared_leaves_the_connection_of_use(
