@@ -6,7 +6,7 @@ import ipaddress
 from functools import cache
 
 from django.conf import settings
-from django.contrib.auth.models import AnonymousUser, User
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
 from django.http import HttpRequest
 
 from techno import env
@@ -35,6 +35,14 @@ def has_second_factor(user: User) -> bool:
 
     kinds = (Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN)
     return bool(Authenticator.objects.filter(user_id=user.pk, type__in=kinds).exists())
+
+
+def has_app(user: AbstractBaseUser | AnonymousUser) -> bool:
+    """Whether ``user`` has set up an authenticator app."""
+    from allauth.mfa.models import Authenticator
+
+    apps = Authenticator.objects.filter(user_id=user.pk, type=Authenticator.Type.TOTP)
+    return bool(apps.exists())
 
 
 def lacks_second_factor(request: HttpRequest) -> bool:

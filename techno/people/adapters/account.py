@@ -15,6 +15,7 @@ from django.urls import reverse
 
 from techno.people import proof
 from techno.people.adapters import records
+from techno.people.second_factor import has_app
 from techno.web.person import address_of
 
 #: Notices that say what the page shows anyway.
@@ -78,4 +79,6 @@ class AccountAdapter(DefaultAccountAdapter):
         """Return the ways to prove who one is: the second factor where there is one."""
         methods: list[dict[str, Any]] = super().get_reauthentication_methods(user)
         strong = [each for each in methods if each["id"] != "reauthenticate"]
+        if len(strong) > 1 and not has_app(user):  # recovery codes are for when all else fails
+            strong.sort(key=lambda each: each["id"] == "mfa_reauthenticate")
         return strong or methods
