@@ -67,6 +67,8 @@ RESUME = Confirmed(
 class KeyActs(PortalModelAdmin):
     """The addresses below a key's page, and what is done there."""
 
+    records_itself = True  # techno.access does, for the portal and for the terminal alike
+
     def has_revoke_permission(self, request: HttpRequest, obj: ApiKey | None = None) -> bool:
         """Whoever may change keys may end them."""
         return self.has_change_permission(request, obj)
