@@ -29,6 +29,7 @@ from executor.admin.run_watching import (
 from executor.live_output import live_output
 from executor.models import Approval, CommandRun, RunState
 from techno.governance.status import Status
+from techno.portal.guard import routine
 from techno.portal.keyset import Keyset, KeysetPage
 from techno.portal.ledger import LedgerAdmin
 from techno.portal.ledger_filters import LedgerFilters, search_field
@@ -170,7 +171,11 @@ class CommandRunAdmin(LedgerAdmin):
                 name=f"{name}_output",
             ),
             path("<str:identity>/live/", wrap(require_safe(self.live_view)), name=f"{name}_live"),
-            path("<str:identity>/cancel/", wrap(require_POST(cancel_view)), name=f"{name}_cancel"),
+            path(
+                "<str:identity>/cancel/",
+                wrap(routine(require_POST(cancel_view))),
+                name=f"{name}_cancel",
+            ),
         ]
 
     def live_view(self, request: HttpRequest, identity: str) -> HttpResponse:

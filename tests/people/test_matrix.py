@@ -114,13 +114,14 @@ def test_every_other_address_is_known() -> None:
     assert unknown == []
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("database")
 @pytest.mark.parametrize("name", WHO)
 def test_each_view_lets_in_whom_the_table_says(name: str, things: dict[str, Any]) -> None:
     client = client_of(somebody(name))
     wrong = {}
     for view, needed in VIEWS.items():
-        ask = client.post if view.endswith("_decide") else client.get
+        ask = client.post if view.endswith(("_decide", "_cancel")) else client.get
         response = ask(address_of(view, things))
         inside = response.status_code not in (403, 401) and "login" not in response.get(
             "Location", ""
