@@ -19,6 +19,7 @@ WITHOUT_DATABASE = {
     "spectacular",
     "version",
 }
+VERBS_WITHOUT_DATABASE = {("audit", "journal")}
 AS_OWNER: set[tuple[str, ...]] = {("migrate",), ("prepare_database",)}
 # These change what never changes, which only the tables' owner can.
 AS_OWNER |= {("audit", verb) for verb in ("archive", "partition", "redact")}
@@ -28,6 +29,8 @@ _NO_COMMAND = {"-h", "--help", "--version"}
 def needs_database(arguments: list[str]) -> bool:
     """Whether the command of this argument vector talks to the database."""
     command = arguments[1] if len(arguments) > 1 else "help"
+    if tuple(arguments[1:3]) in VERBS_WITHOUT_DATABASE:
+        return False
     if command in _NO_COMMAND or {"-h", "--help"} & set(arguments[2:]):
         return False
     return command not in WITHOUT_DATABASE or (command == "check" and "--database" in arguments)

@@ -40,6 +40,11 @@ def journal() -> Journal:
     return _journal
 
 
+def refused() -> Journal:
+    """Return where records are kept that PostgreSQL will never take."""
+    return Journal(settings.VAR_DIR / "journal-refused")
+
+
 def spill(writes: Sequence[Write]) -> None:
     """Make ``writes`` durable on this host. Raises :class:`JournalUnavailable`."""
     record = {
@@ -84,12 +89,13 @@ def _deliver_alone(record: bytes, writes: list[Write]) -> None:
     except StoreUnavailable:
         raise
     except StoreError as error:
-        refused = settings.VAR_DIR / "journal-refused"
-        Journal(refused).append(record)
+        aside = refused()
+        aside.append(record)
+        aside.close()
         log.critical(
             "a journalled row cannot be stored and was put aside",
             cause=str(error),
-            kept_in=str(refused),
+            kept_in=str(settings.VAR_DIR / "journal-refused"),
             next_step="read it with `manage.py audit journal`; it is part of the record",
         )
 
@@ -101,4 +107,4 @@ def _parse(record: bytes) -> list[Write]:
     ]
 
 
-__all__ = ["Depth", "JournalUnavailable", "depth", "journal", "replay", "spill"]
+__all__ = ["Depth", "JournalUnavailable", "depth", "journal", "refused", "replay", "spill"]

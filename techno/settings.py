@@ -273,6 +273,8 @@ AUDIT_WITNESS_KEYS = env.words("TECHNO_AUDIT_WITNESS_KEYS")
 CHECKPOINT_EVERY_S = env.seconds("TECHNO_CHECKPOINT_EVERY_S", default=5, least=1, most=10)
 KEY_SNAPSHOT_S = env.seconds("TECHNO_KEY_SNAPSHOT_S", default=900, least=0, most=86_400)
 PORTAL_DEADLINE_S = env.seconds("TECHNO_PORTAL_DEADLINE_S", default=20.0, least=1, most=600)
+# How long one statement of a migration may take: an index over ten million rows is minutes.
+MIGRATION_DEADLINE_S = 6 * 3600.0
 APP_ROLE = env.text("TECHNO_APP_ROLE", "techno_app")
 METRICS_TOKEN = env.secret("TECHNO_METRICS_TOKEN")
 

@@ -13,6 +13,7 @@ from django.db.backends.postgresql import base
 from django.utils.asyncio import async_unsafe
 from psycopg import IsolationLevel
 
+from techno import env
 from techno.database.connection import CONNECT_TIMEOUT_S, DeadlineConnection
 
 #: Threads that have opened a connection. A number may be another thread's later: then one looks
@@ -40,7 +41,11 @@ class DatabaseWrapper(base.DatabaseWrapper):
         parameters.pop("isolation_level", None)
         parameters.pop("pool", None)
         connection = DeadlineConnection.connect(**parameters)
-        connection.deadline_s = settings.PORTAL_DEADLINE_S
+        # As the owner of the tables this process migrates, and answers nobody.
+        patient = env.owner_role()
+        connection.deadline_s = (
+            settings.MIGRATION_DEADLINE_S if patient else settings.PORTAL_DEADLINE_S
+        )
         if isolation is not None:
             connection.isolation_level = self.isolation_level
         return connection
