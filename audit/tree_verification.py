@@ -2,51 +2,115 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
 
 from audit.checkpoint import Checkpoint
 from audit.journal import FindingKind, Journal
-from audit.merkle import EMPTY_ROOT, Frontier, NodeRun
+from audit.merkle import Frontier, NodeRun
 from audit.note import Note, NoteError, UnknownKeyError, VerifierKey
 from audit.sql import statement
 from audit.verification import FINDINGS_MOST, Damage, Kind
 
 BATCH = 20_000
+CHECKPOINTS_READ = 1_000
+
+
+@dataclass(slots=True)
+class Findings:
+    """What is wrong, the first of each kind; a log of which nothing holds has no end of it."""
+
+    damage: list[Damage] = field(default_factory=list)
+    _seen: Counter[Kind] = field(default_factory=Counter)
+
+    def add(self, *found: Damage) -> None:
+        """Keep these, unless there are enough of their kind."""
+        for each in found:
+            self._seen[each.kind] += 1
+            if self._seen[each.kind] <= FINDINGS_MOST:
+                self.damage.append(each)
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """A checkpoint whose signature verified, and what it is called when it does not fit."""
+
+    source: str
+    checkpoint: Checkpoint
+
+
+@dataclass(slots=True)
+class Tree:
+    """What came of building the tree again: how many checkpoints hold it, the last at ``last``."""
+
+    checkpoints: int = 0
+    last: int = 0
 
 
 def verify_tree(
-    connection: psycopg.Connection[Any], size: int, wanted: list[int]
-) -> tuple[list[Damage], dict[int, bytes]]:
-    """Build the tree again from the leaves; compare all stored nodes.
+    connection: psycopg.Connection[Any], size: int, signed: Iterable[Signed], findings: Findings
+) -> Tree:
+    """Build the tree again from the leaves; hold all stored nodes and all checkpoints against it.
 
-    Returns the damage, and the roots at the sizes in ``wanted``. Everything is streamed.
+    ``signed`` comes in the order of sizes. Everything is streamed: memory stays flat.
     """
-    frontier = Frontier()
-    roots = {0: EMPTY_ROOT}
-    stops = sorted({stop for stop in wanted if 0 < stop <= size} | {size})
-    damage: list[Damage] = []
-    for stop in stops:
-        while frontier.size < stop:
-            end = min(stop, frontier.size + BATCH)
-            hashes = [
-                bytes(row[0])
-                for row in connection.execute(
-                    "SELECT hash FROM audit_leaves WHERE leaf_index >= %s AND leaf_index < %s "
-                    "ORDER BY leaf_index",
-                    [frontier.size, end],
-                    binary=True,
-                )
-            ]
-            if len(hashes) != end - frontier.size:
-                return damage, roots  # the missing leaves are reported with the rows
-            for run in frontier.extend(hashes):
-                if run.level and len(damage) < FINDINGS_MOST:
-                    damage += _compare(connection, run)
-        roots[stop] = frontier.root()
-    return damage, roots
+    frontier, found, sound = Frontier(), Tree(), 0
+    for each in signed:
+        found.checkpoints += 1
+        found.last = max(found.last, each.checkpoint.size)
+        if each.checkpoint.size > size:
+            findings.add(_cut_off(each, size))
+        elif not _grow(connection, frontier, each.checkpoint.size, findings):
+            continue  # the missing leaves are reported with the rows
+        elif frontier.root() == each.checkpoint.root:
+            sound = each.checkpoint.size
+        else:
+            findings.add(_other_root(each, sound))
+    _grow(connection, frontier, size, findings)
+    return found
+
+
+def _grow(
+    connection: psycopg.Connection[Any], frontier: Frontier, size: int, findings: Findings
+) -> bool:
+    """Add the leaves up to ``size``; ``False`` when some are missing."""
+    while frontier.size < size:
+        end = min(size, frontier.size + BATCH)
+        rows = connection.execute(
+            "SELECT hash FROM audit_leaves WHERE leaf_index >= %s AND leaf_index < %s "
+            "ORDER BY leaf_index",
+            [frontier.size, end],
+            binary=True,
+        ).fetchall()
+        if len(rows) != end - frontier.size:
+            return False
+        for run in frontier.extend([bytes(row[0]) for row in rows]):
+            if run.level:
+                findings.add(*_compare(connection, run))
+    return frontier.size == size
+
+
+def _cut_off(signed: Signed, size: int) -> Damage:
+    return Damage(
+        Kind.CUT_OFF,
+        size,
+        f"{signed.source} was signed at {signed.checkpoint.size} rows, but only {size} are "
+        f"sealed: the leaves from {size} on were cut off",
+    )
+
+
+def _other_root(signed: Signed, sound: int) -> Damage:
+    size = signed.checkpoint.size
+    return Damage(
+        Kind.CHECKPOINT,
+        sound,
+        f"{signed.source} signed at {size} rows has another root: leaves between {sound} and "
+        f"{size - 1} are not those that were signed",
+    )
 
 
 def _compare(connection: psycopg.Connection[Any], run: NodeRun) -> Iterator[Damage]:
@@ -73,60 +137,39 @@ def _compare(connection: psycopg.Connection[Any], run: NodeRun) -> Iterator[Dama
             )
 
 
-def signed_checkpoints(connection: psycopg.Connection[Any]) -> list[tuple[int, str]]:
-    """Return id and note of every checkpoint, oldest first."""
-    rows = connection.execute("SELECT id, note FROM audit_checkpoints ORDER BY id").fetchall()
-    return [(int(number), str(note)) for number, note in rows]
+def signed_checkpoints(
+    connection: psycopg.Connection[Any], keys: list[VerifierKey], findings: Findings
+) -> Iterator[Signed]:
+    """Yield the database's checkpoints whose signatures verify, in the order of their sizes.
+
+    ``connection`` is within a transaction.
+    """
+    with connection.cursor(name="checkpoints") as cursor:
+        cursor.itersize = CHECKPOINTS_READ
+        cursor.execute("SELECT id, size, note FROM audit_checkpoints ORDER BY size, id")
+        for number, size, text in cursor:
+            name = f"checkpoint {number}"
+            for signed in checked(text.encode(), keys, name, findings):
+                if signed.checkpoint.size == size:
+                    yield signed
+                else:
+                    findings.add(
+                        Damage(Kind.CHECKPOINT, None, f"{name} is kept as one of {size} rows")
+                    )
 
 
-def parse_all(
-    notes: list[tuple[int, str]], keys: list[VerifierKey]
-) -> tuple[list[Damage], list[Checkpoint]]:
-    """Check every checkpoint's form and signature; return the damage and the good ones."""
-    damage: list[Damage] = []
-    good: list[Checkpoint] = []
-    for number, text in notes:
-        try:
-            note = Note.parse(text.encode())
-            note.verify(keys)
-            good.append(Checkpoint.parse(note.text))
-        except UnknownKeyError:
-            damage.append(
-                Damage(Kind.CHECKPOINT, None, f"checkpoint {number} is signed by no known key")
-            )
-        except NoteError as error:
-            damage.append(Damage(Kind.CHECKPOINT, None, f"checkpoint {number}: {error}"))
-    return damage, good
-
-
-def compare_checkpoints(
-    checkpoints: list[Checkpoint], size: int, roots: dict[int, bytes], *, source: str
-) -> list[Damage]:
-    """Hold signed sizes and roots against the tree that was built again."""
-    damage: list[Damage] = []
-    sound = 0
-    for checkpoint in sorted(checkpoints, key=lambda signed: signed.size):
-        if checkpoint.size > size:
-            damage.append(
-                Damage(
-                    Kind.CUT_OFF,
-                    size,
-                    f"{source} was signed at {checkpoint.size} rows, but only {size} are sealed: "
-                    f"the leaves from {size} on were cut off",
-                )
-            )
-        elif roots.get(checkpoint.size) == checkpoint.root:
-            sound = checkpoint.size
-        elif checkpoint.size in roots:
-            damage.append(
-                Damage(
-                    Kind.CHECKPOINT,
-                    sound,
-                    f"{source} signed at {checkpoint.size} rows has another root: leaves between "
-                    f"{sound} and {checkpoint.size - 1} are not those that were signed",
-                )
-            )
-    return damage
+def checked(
+    data: bytes, keys: list[VerifierKey], source: str, findings: Findings
+) -> Iterator[Signed]:
+    """Yield the checkpoint in ``data`` when its form and signature are good."""
+    try:
+        note = Note.parse(data)
+        note.verify(keys)
+        yield Signed(source, Checkpoint.parse(note.text))
+    except UnknownKeyError:
+        findings.add(Damage(Kind.CHECKPOINT, None, f"{source} is signed by no known key"))
+    except NoteError as error:
+        findings.add(Damage(Kind.CHECKPOINT, None, f"{source}: {error}"))
 
 
 def verify_strays(connection: psycopg.Connection[Any]) -> list[Damage]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import time
 from argparse import ArgumentParser
 from typing import Any
@@ -9,13 +10,12 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from audit import spill
-from audit.checkpoint import Checkpoint
 from audit.checkpoints import known_keys
 from audit.keeper import signing_directory
 from audit.note import MalformedNoteError, VerifierKey
 from audit.tree_verification import (
-    compare_checkpoints,
-    parse_all,
+    Findings,
+    checked,
     signed_checkpoints,
     verify_journal,
     verify_redactions,
@@ -28,6 +28,7 @@ from techno.database.current import connection_parameters
 
 HELP = "verify every row, the tree, all checkpoints and the journal; exit 1 when damage is found"
 SHOWN = 20
+REMEMBERED = "the checkpoint remembered outside of the database"
 
 
 def configure(parser: ArgumentParser) -> None:
@@ -90,32 +91,27 @@ def _verify(
     ).fetchone() or (0,)
     (unsealed,) = connection.execute("SELECT count(*) FROM audit_unsealed").fetchone() or (0,)
     keys = _keys(connection, options["vkey"])
-    notes = signed_checkpoints(connection)
     memory = signing_directory().remembered()
-    damage, checkpoints = parse_all(notes, keys)
     told = _Progress(err, size)
-    found, archived = verify_rows(parameters, snapshot, size, jobs=options["jobs"], progress=told)
-    damage += found
-    remembered: list[Checkpoint] = []
-    if memory is not None:
-        found, remembered = parse_all([(0, memory.decode("utf-8", "replace"))], keys)
-        damage += found
-    sizes = [checkpoint.size for checkpoint in (*checkpoints, *remembered)]
-    found, roots = verify_tree(connection, size, sizes)
-    damage += found
-    damage += compare_checkpoints(checkpoints, size, roots, source="a checkpoint")
-    damage += compare_checkpoints(
-        remembered, size, roots, source="the checkpoint remembered outside of the database"
+    rows, archived = verify_rows(parameters, snapshot, size, jobs=options["jobs"], progress=told)
+    findings = Findings()
+    findings.add(*rows)
+    remembered = list(checked(memory, keys, REMEMBERED, findings)) if memory is not None else []
+    signed = heapq.merge(
+        signed_checkpoints(connection, keys, findings),
+        remembered,
+        key=lambda each: each.checkpoint.size,
     )
-    damage += verify_strays(connection)
-    damage += verify_redactions(connection)
+    tree = verify_tree(connection, size, signed, findings)
+    findings.add(*verify_strays(connection), *verify_redactions(connection))
     found, waiting = verify_journal(spill.journal())
-    damage += found
+    findings.add(*found)
+    damage = findings.damage
     return damage, [
         f"sealed   {size} rows",
         f"archived {archived} of them stand in bundles; verify those with audit/verify.py",
         f"unsealed {unsealed} rows wait for the next checkpoint",
-        f"signed   {len(checkpoints)} checkpoints, the last at {max(sizes, default=0)} rows",
+        f"signed   {tree.checkpoints} checkpoints were checked, the last at {tree.last} rows",
         f"keys     {', '.join(key.vkey for key in keys) or 'none yet'}",
         f"journal  {waiting} rows wait to be replayed",
     ]
