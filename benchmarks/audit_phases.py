@@ -23,6 +23,7 @@ from benchmarks.service import PROJECT, RESULTS
 from techno.database.connection import connect
 from techno.database.current import connection_parameters, store
 from techno.database.group_commit import Write
+from techno.database.store import LIST_SETTINGS
 from techno.gate import begin
 from techno.governance.verdict import APPROVED
 
@@ -58,7 +59,10 @@ def settle(connection: psycopg.Connection[Any]) -> None:
 
 def read(name: str) -> dict[str, Timing]:
     """Ask every question on a connection like those that serve lists."""
-    with connect(connection_parameters(), deadline_s=60.0, name="benchmark") as connection:
+    parameters = connection_parameters()
+    with connect(
+        parameters, deadline_s=60.0, name="benchmark", settings=LIST_SETTINGS
+    ) as connection:
         return measure_all(connection, RESULTS / f"audit-plans-{name}.json")
 
 

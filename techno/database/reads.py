@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Mapping
 from typing import Any
 
 import psycopg
@@ -42,12 +43,17 @@ class Reads:
         name: str,
         deadline_s: float,
         most: int = CONNECTIONS_MOST,
+        settings: Mapping[str, str] | None = None,
     ) -> None:
         self._parameters = parameters
         self._circuit = circuit
         self._name = name
         self._deadline_s = deadline_s
         self._most = most
+        # The server ends a slow query before we give up on the server: the one is the question's
+        # fault and concerns its caller, the other concerns everybody.
+        limit_ms = int(deadline_s * 1000 * SERVER_SHARE)
+        self._settings = {"statement_timeout": f"{limit_ms}ms", **(settings or {})}
         #: Connections of a parent process: neither used nor closed, for closing tells the server.
         self._inherited: list[tuple[PointQueries, int]] = []
         self._idle: list[tuple[PointQueries, int]] = []
@@ -131,13 +137,11 @@ class Reads:
             queries.connection.close()
 
     def _connect(self) -> DeadlineConnection:
-        # The server ends a slow query before we give up on the server: the one is the question's
-        # fault and concerns its caller, the other concerns everybody.
         return connect(
             self._parameters,
             deadline_s=self._deadline_s,
             name=self._name,
-            settings={"statement_timeout": f"{int(self._deadline_s * 1000 * SERVER_SHARE)}ms"},
+            settings=self._settings,
         )
 
     def close(self) -> None:

@@ -17,6 +17,14 @@ BATCHES_WAITED_FOR = 2
 #: would read it whole, and is kept while the table grows.
 WRITE_SETTINGS = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off"}
 
+#: A page of a list is the next few rows of an index. Where statistics are old, or were never made,
+#: the planner takes a month for a handful of rows that could as well be sorted.
+LIST_SETTINGS = {
+    **WRITE_SETTINGS,
+    "enable_bitmapscan": "off",
+    "enable_sort": "off",
+    "enable_incremental_sort": "off",
+}
 LIST_DEADLINE_S = 5.0
 LIST_CONNECTIONS_MOST = 4
 
@@ -44,6 +52,7 @@ class Store:
             name="techno-lists",
             deadline_s=max(deadline_s, LIST_DEADLINE_S),
             most=LIST_CONNECTIONS_MOST,
+            settings=LIST_SETTINGS,
         )
         self.shared_reads = SharedReads(self.reads.row, wait_s=deadline_s * BATCHES_WAITED_FOR)
 
