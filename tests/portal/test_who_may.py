@@ -15,6 +15,7 @@ LISTS = {
     "audit_audittrace": "audit.view_audittrace",
     "executor_commandrun": "executor.view_commandrun",
     "executor_approval": "executor.view_approval",
+    "executor_actionschedule": "executor.view_actionschedule",
     "executor_action": "executor.view_action",
     "access_apikey": "access.view_apikey",
     "auth_user": "auth.view_user",
