@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import ProgrammingError, transaction
 
 from audit.models import AuditTrace
 from executor.action_changes import delete_action, save_action, switch_action
@@ -143,6 +144,15 @@ def test_history_outlives_the_action_and_goes_on(tmp_path: Path, name: str) -> N
     assert load(path) == ["created"]
     assert Action.objects.get(name=name).version == 2
     assert [row[0] for row in rows(name)] == ["action.create", "action.delete", "action.create"]
+
+
+def test_history_is_only_ever_added_to() -> None:
+    for change in (
+        ActionVersion.objects.all().delete,
+        lambda: ActionVersion.objects.update(version=0),
+    ):
+        with pytest.raises(ProgrammingError, match="permission denied"), transaction.atomic():
+            change()
 
 
 def test_an_action_older_than_its_history_begins_it(name: str) -> None:
