@@ -7,9 +7,12 @@ thread, and learns at once whether that is possible.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
+import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import psycopg
@@ -24,9 +27,24 @@ CONNECTIONS_MOST = 8
 SERVER_SHARE = 0.75
 #: How long to wait for one of the connections when all are in use.
 TURN_WAIT_S = 1.0
+#: A connection that nobody used for so long is closed.
+IDLE_MOST_S = 300.0
 
 #: The server forgot, or will not follow, what a connection prepared: another one will do.
 _STALE_PLANS = frozenset({"0A000", "26000"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Idle:
+    """A connection that waits for a reader; ``outages`` is how many there were before it."""
+
+    queries: PointQueries
+    outages: int
+    since_monotonic_s: float
+
+    def is_old(self) -> bool:
+        """Whether what lies between us and the server may have forgotten it."""
+        return time.monotonic() - self.since_monotonic_s > IDLE_MOST_S
 
 
 class Reads:
@@ -55,8 +73,8 @@ class Reads:
         limit_ms = int(deadline_s * 1000 * SERVER_SHARE)
         self._settings = {"statement_timeout": f"{limit_ms}ms", **(settings or {})}
         #: Connections of a parent process: neither used nor closed, for closing tells the server.
-        self._inherited: list[tuple[PointQueries, int]] = []
-        self._idle: list[tuple[PointQueries, int]] = []
+        self._inherited: list[_Idle] = []
+        self._idle: list[_Idle] = []
         self._start_over()
 
     def _start_over(self) -> None:
@@ -64,7 +82,7 @@ class Reads:
         self._pid = os.getpid()
         self._turns = threading.BoundedSemaphore(self._most)
         self._inherited += self._idle
-        #: Healthy when last seen, each with the number of outages before it was opened.
+        #: Healthy when last seen, the one that was used last at the end.
         self._idle = []
 
     def rows(self, sql: str, parameters: Parameters = None) -> list[tuple[Any, ...]]:
@@ -121,7 +139,7 @@ class Reads:
             raise
         finally:
             if queries.is_reusable and not stale:
-                self._idle.append((queries, outages))
+                self._give_back(queries, outages)
             else:
                 queries.connection.close()
 
@@ -129,12 +147,19 @@ class Reads:
         """Return an idle connection; those from before an outage are closed unseen."""
         while True:
             try:
-                queries, before = self._idle.pop()
+                idle = self._idle.pop()
             except IndexError:
                 return None
-            if before == outages:
-                return queries
-            queries.connection.close()
+            if idle.outages == outages and not idle.is_old():
+                return idle.queries
+            idle.queries.connection.close()
+
+    def _give_back(self, queries: PointQueries, outages: int) -> None:
+        """Keep a connection for the next reader, and close one that nobody needed for long."""
+        self._idle.append(_Idle(queries, outages, time.monotonic()))
+        with contextlib.suppress(IndexError):  # somebody took it in the very moment
+            if self._idle[0].is_old():
+                self._idle.pop(0).queries.connection.close()
 
     def _connect(self) -> DeadlineConnection:
         return connect(
@@ -147,7 +172,7 @@ class Reads:
     def close(self) -> None:
         """Close what is idle. Readers may still come; they open new connections."""
         while self._idle:
-            self._idle.pop()[0].connection.close()
+            self._idle.pop().queries.connection.close()
 
 
 def _is_stale(error: psycopg.Error) -> bool:

@@ -13,14 +13,15 @@ from techno.database.shared_reads import SharedReads
 #: Who waits has one batch ahead of its own, and each of the two has the deadline.
 BATCHES_WAITED_FOR = 2
 
-#: Batches are small and find their rows by key. A plan made while a table is new, or seems small,
-#: would read it whole, and is kept while the table grows.
-WRITE_SETTINGS = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off"}
+#: Point reads and batches find their rows by an index. A plan made while a table is new, or seems
+#: small, would read it whole, and is kept while the table grows.
+POINT_SETTINGS = {"enable_seqscan": "off"}
+BATCH_SETTINGS = POINT_SETTINGS | {"enable_hashjoin": "off", "enable_mergejoin": "off"}
 
 #: A page of a list is the next few rows of an index. Where statistics are old, or were never made,
 #: the planner takes a month for a handful of rows that could as well be sorted.
 LIST_SETTINGS = {
-    **WRITE_SETTINGS,
+    **BATCH_SETTINGS,
     "enable_bitmapscan": "off",
     "enable_sort": "off",
     "enable_incremental_sort": "off",
@@ -40,11 +41,17 @@ class Store:
         self._deadline_s = deadline_s
         self.circuit = Circuit(lambda: self._connect("techno-probe"))
         self.writes = GroupCommit(
-            lambda: self._connect("techno-writes", WRITE_SETTINGS),
+            lambda: self._connect("techno-writes", BATCH_SETTINGS),
             self.circuit,
             wait_s=deadline_s * BATCHES_WAITED_FOR,
         )
-        self.reads = Reads(parameters, self.circuit, name="techno-reads", deadline_s=deadline_s)
+        self.reads = Reads(
+            parameters,
+            self.circuit,
+            name="techno-reads",
+            deadline_s=deadline_s,
+            settings=POINT_SETTINGS,
+        )
         #: For lists, whose questions people make up: a slow one has longer, and fails alone.
         self.list_reads = Reads(
             parameters,

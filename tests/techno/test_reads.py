@@ -184,6 +184,14 @@ def test_a_connection_that_prepared_too_much_is_replaced(
     assert len(backends) == 2
 
 
+def test_what_was_idle_for_long_is_closed(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = {pid for pid, _ in bench.all_at_once(4)}
+    monkeypatch.setattr(reads, "IDLE_MOST_S", -1.0)
+    (backend,) = bench.reads.row(BACKEND) or ()
+    assert backend not in before
+    assert bench.reads._idle == []
+
+
 def test_a_lost_connection_is_replaced_unnoticed(bench: Bench) -> None:
     backend = bench.reads.row(BACKEND)
     with psycopg.connect(**connection_parameters(), autocommit=True) as same_role:
