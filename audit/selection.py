@@ -108,16 +108,20 @@ def select(query: AuditQuery, start: Position | None) -> tuple[str, list[Any]]:
     """
     if codes_of(query) and not (query.trace_id or query.execution_id):
         return _by_code(query, start)
-    found = _Conditions()
+    found, named = _Conditions(), _Conditions()
     _require_equal(found, "t", query)
-    _require_own(found, query)
+    _require_own(named, query)
     _require_codes(found, query)
     _require_bounds(found, "t", query, start)
+    # What has a name is found by it and sorted then; the fence keeps that from being found by
+    # walking through the whole log in its order.
+    source = f"(SELECT * FROM audit_traces t {named.where} OFFSET 0) AS t"  # noqa: S608
     order = _order(start)
     return (
-        f'SELECT {COLUMNS}, t."timestamp"::text FROM audit_traces t {found.where} '  # noqa: S608
+        f'SELECT {COLUMNS}, t."timestamp"::text FROM '  # noqa: S608
+        f"{source if named.texts else 'audit_traces t'} {found.where} "
         f'ORDER BY t."timestamp" {order}, t.trace_id {order} LIMIT %s',
-        [*found.values, query.limit + 1],
+        [*named.values, *found.values, query.limit + 1],
     )
 
 
