@@ -49,8 +49,12 @@ def test_one_bound_at_each_end(
 
 @pytest.mark.parametrize(
     ("text", "later"),
-    [("infinity", True), ("20000-01-01 00:00:00+00", True)]
-    + [("-infinity", False), ("4712-01-01 00:00:00+00 BC", False)],
+    [
+        ("infinity", True),
+        ("20000-01-01 00:00:00+00", True),
+        ("-infinity", False),
+        ("4712-01-01 00:00:00+00 BC", False),
+    ],
 )
 def test_places_beyond_the_calendar_are_on_its_far_side(text: str, later: bool) -> None:
     statement, _ = select(AuditQuery(until=NOON), Position(text, TRACE))
