@@ -59,19 +59,22 @@ class Scene:
 
 
 @contextlib.contextmanager
-def running() -> Iterator[Scene]:
-    """Start the service and the floors, and end and remove all of it afterwards."""
+def running(*, actions: str = "") -> Iterator[Scene]:
+    """Start the service and the floors, and end and remove all of it afterwards.
+
+    `actions` is a file of further actions to load.
+    """
     RESULTS.mkdir(parents=True, exist_ok=True)
     directory = RESULTS / f"run-{os.getpid()}"
     directory.mkdir(mode=0o755)
     try:
         with contextlib.ExitStack() as stack:
-            yield _start(directory, stack)
+            yield _start(directory, stack, actions)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def _start(directory: Path, stack: contextlib.ExitStack) -> Scene:
+def _start(directory: Path, stack: contextlib.ExitStack, further: str) -> Scene:
     """Start the service first: the floors use its embedded server."""
     environment = _environment(directory)
     ports = _free_ports(4)
@@ -82,7 +85,7 @@ def _start(directory: Path, stack: contextlib.ExitStack) -> Scene:
     _wait_for(ports[0], process, directory / "service.log")
     key = manage(served, "apikey", "create", "benchmark")
     actions = directory / "actions.toml"
-    actions.write_text(_ACTION_FILE)
+    actions.write_text(_ACTION_FILE + further)
     manage(served, "actions", "load", str(actions))
 
     embedded = EmbeddedPostgres(directory)
