@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
-
 import orjson
-from django.conf import settings
 from django.http import StreamingHttpResponse
 from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework.exceptions import ValidationError
@@ -15,10 +12,11 @@ from audit.filters import AuditFilter, BadQuery, parse_query
 from audit.models import AuditTrace
 from audit.reader import AuditQuery, fetch_logs
 from audit.stream import MEDIA_TYPE, lines
-from audit.tail import Followers, follow
+from audit.tail import follow
 from techno.governance.principal import Scope
 from techno.governance.verdict import APPROVED
 from techno.web.answers import Answer, answer
+from techno.web.followers import followers
 from techno.web.schema import AUDIT_RESPONSES
 from techno.web.view import GovernedView
 
@@ -49,7 +47,7 @@ class AuditView(GovernedView):
         if query.wait_s is None:
             page = fetch_logs(query)
         else:
-            page = follow(query, wait_s=query.wait_s, followers=_followers())
+            page = follow(query, wait_s=query.wait_s, followers=followers())
         rendered = orjson.Fragment(orjson.dumps(page.entries))
         return answer(
             request,
@@ -70,12 +68,6 @@ class AuditView(GovernedView):
         )
         response.verdict = APPROVED  # type: ignore[attr-defined]
         return response
-
-
-@cache
-def _followers() -> Followers:
-    """The room for followers in this process."""
-    return Followers(settings.FOLLOWERS)
 
 
 @extend_schema_view(get=extend_schema(deprecated=True, operation_id="audit_fetch"))

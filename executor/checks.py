@@ -86,12 +86,13 @@ def threads_outnumber_runs(
     from techno import env
 
     threads = env.whole("TECHNO_THREADS", default=16, least=1, most=256)
-    if threads > settings.RUN_SLOTS + settings.RUN_WAITERS:
+    if threads > settings.RUN_SLOTS + settings.RUN_WAITERS + settings.FOLLOWERS:
         return []
     return [
         Warning(
-            "Running and waiting commands can hold every thread of a web process.",
-            hint="Keep TECHNO_RUN_SLOTS + TECHNO_RUN_WAITERS below TECHNO_THREADS.",
+            "Those who run, wait and follow can hold every thread of a web process.",
+            hint="Keep the sum of TECHNO_RUN_SLOTS, TECHNO_RUN_WAITERS and TECHNO_FOLLOWERS below "
+            "TECHNO_THREADS.",
             id="techno.W303",
         )
     ]

@@ -37,12 +37,8 @@ LOOK_EVERY_S = 0.04
 STOPPING_S = TERM_GRACE_S + KILL_WAIT_S + 0.3
 
 QUEUED = refuse(ReasonCode.E1_QUEUED)
-RUNNING = refuse(ReasonCode.E2_RUNNING)
-
-
-def goes_to_a_worker(decision: Decision, request: RunRequest) -> bool:
-    """Whether a worker runs this: always for a queue, and for what nobody waits for."""
-    return bool(decision.action.queue) or is_asynchronous(decision, request)
+FULL = refuse(ReasonCode.G12_TIMEOUT, message="Too many of these run or wait already.")
+TIMED_OUT = refuse(ReasonCode.E12_TIMEOUT)
 
 
 def is_asynchronous(decision: Decision, request: RunRequest) -> bool:
@@ -65,32 +61,45 @@ def queued_row(governed: Governed, decision: Decision, request: RunRequest) -> d
     }
 
 
-def run_on_a_worker(
+def queue_run(
     governed: Governed, decision: Decision, request: RunRequest, remembered: dict[str, Any] | None
 ) -> Ran:
-    """Queue a run and, unless it is asynchronous, wait for its end until the deadline.
+    """Queue a run for a worker; the caller is answered before its end.
 
+    Run, job and audit row become durable together, unless the run has to be let in first.
     ``remembered`` is what makes the request repeatable; it stands exactly if the run does.
     Raises ``StoreUnavailable`` and, when a request of the same name came first, ``DuplicateKey``.
     """
     row = queued_row(governed, decision, request)
-    asynchronous = is_asynchronous(decision, request)
-    if remembered is not None and asynchronous:  # its verdict is known already
+    if remembered is not None:  # its verdict is known already
         remembered = remembered | told_verdict(QUEUED)
     if is_limited(decision):
         if not enter_queue(row, decision, remembered):
-            return Ran(refuse(ReasonCode.G12_TIMEOUT, message="Too many of these wait already."))
+            return Ran(FULL)
+    elif remembered is None:
+        governed.also.append(Write(QUEUE_RUN, row))
     else:
-        writes = [Write(QUEUE_RUN, row)]
-        if remembered is not None:
-            writes.append(Write(REMEMBER, remembered))
-        if asynchronous and remembered is None:
-            governed.also += writes  # one transaction with the audit row
-        else:
-            store().writes.commit(*writes)
+        store().writes.commit(Write(QUEUE_RUN, row), Write(REMEMBER, remembered))
     governed.execution_id = row["execution_id"]
-    if asynchronous:
-        return Ran(QUEUED)
+    return Ran(QUEUED)
+
+
+def run_elsewhere(
+    governed: Governed, decision: Decision, request: RunRequest, remembered: dict[str, Any] | None
+) -> Ran:
+    """Queue a run for the hosts of its queue, and wait for its end until the deadline.
+
+    Raises as :func:`queue_run` does.
+    """
+    row = queued_row(governed, decision, request)
+    if is_limited(decision):
+        if not enter_queue(row, decision, remembered):
+            return Ran(FULL)
+    elif remembered is None:
+        store().writes.commit(Write(QUEUE_RUN, row))
+    else:
+        store().writes.commit(Write(QUEUE_RUN, row), Write(REMEMBER, remembered))
+    governed.execution_id = row["execution_id"]
     return _wait_for_end(governed, row["execution_id"])
 
 
@@ -146,9 +155,6 @@ def _wait_for_end(governed: Governed, execution_id: str) -> Ran:
     end_cancelled_before_start(execution_id)
     run = wait_until_ended(execution_id, settings.ANSWER_DEADLINE_S - 0.2 - governed.elapsed_s())
     return Ran(TIMED_OUT, run.result)
-
-
-TIMED_OUT: Verdict = refuse(ReasonCode.E12_TIMEOUT)
 
 
 def wait_until_ended(execution_id: str, seconds: float) -> StoredRun:

@@ -21,7 +21,8 @@ from executor.fleet import told_verdict, wait_until_ended
 from executor.local_run import execution_id_of
 from executor.ran import Ran
 from executor.requests import RunRequest
-from executor.run_reader import NoSuchRun
+from executor.run_reader import NoSuchRun, StoredRun, stored_run
+from executor.slots import NoSlot, slots
 from executor.sql import statement
 from executor.statements import REMEMBER
 from techno.database.current import store
@@ -129,9 +130,24 @@ def _again(governed: Governed, request: RunRequest, first: _First) -> Ran:
     governed.execution_id = first.execution_id
     if first.execution_id is None or first.is_told:
         return Ran(first.verdict, replayed=True)
-    window_s = settings.ANSWER_DEADLINE_S - ANSWERING_S - governed.elapsed_s()
     try:
-        run = wait_until_ended(first.execution_id, window_s)
+        run = _awaited(governed, first.execution_id)
     except NoSuchRun as error:  # they were committed together
         raise StoreUnavailable("the first request's run is not there") from error
     return Ran(run.verdict, run.result, replayed=True)
+
+
+def _awaited(governed: Governed, execution_id: str) -> StoredRun:
+    """Return the run once it has ended, or as it is when the window closes.
+
+    Who waits holds a thread, as a run does; where all are held, the answer is what is so now.
+    """
+    run = stored_run(execution_id)
+    if run.is_ended:
+        return run
+    try:
+        with slots().hold(wait_s=0):
+            window_s = settings.ANSWER_DEADLINE_S - ANSWERING_S - governed.elapsed_s()
+            return wait_until_ended(execution_id, window_s)
+    except NoSlot:
+        return run

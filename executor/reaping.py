@@ -11,9 +11,10 @@ import structlog
 
 from audit import recorder, spill
 from audit.journal import ReplayBusy
-from executor import engine
+from executor import engine, procfs
 from executor.run_directory import remove_directory
 from executor.run_ends import bare_row, end_run, kept_output
+from executor.spawn import EXECUTION_ID_VARIABLE
 from executor.sql import statement
 from executor.statements import CLOSE_RUN
 from executor.worker_identity import HOST, is_alive
@@ -30,6 +31,7 @@ log = structlog.get_logger(__name__)
 #: A watcher that was silent for so long after we first found it silent is taken for dead. With
 #: the 15 s after which silence is noticed, a lost run is found within 30 s.
 SILENT_FOR_S = 11.0
+RUN_PREFIX = "run_"
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,3 +145,21 @@ def _close(run: _Suspect, ended: tuple[int, ...]) -> None:
         if not isinstance(error.__cause__, DuplicateKey):
             raise
         store().writes.commit(close)
+
+
+def end_strays() -> list[Reaped]:
+    """End what is left on this host of runs that were closed elsewhere; return the runs.
+
+    A worker that died with its supervisor leaves its programs to nobody, and its runs may have
+    been declared lost by another host since. Reads all of /proc. Raises ``StoreUnavailable``.
+    """
+    markers = {
+        marker
+        for pid in procfs.list_pids()
+        if (marker := procfs.read_environment_value(pid, EXECUTION_ID_VARIABLE))
+        and marker.startswith(RUN_PREFIX)
+    }
+    if not markers:
+        return []
+    rows = store().reads.rows(statement("ended_runs_of"), [sorted(markers), HOST])
+    return [Reaped(marker, engine.end_marked(marker)) for (marker,) in rows]

@@ -6,34 +6,15 @@ and ask again. That is how those who watch never starve those who want something
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
+from audit.tail import Followers
 from executor.run_reader import StoredRun, Stretch, output_after, state_of
 
 LOOK_EVERY_S = 0.2
 PAGE_BYTES = 262_144
 WAIT_MOST_S = 10
-
-
-class Followers:
-    """How many requests may wait for output at once in this process."""
-
-    def __init__(self, most: int) -> None:
-        self._room = threading.Semaphore(most)
-
-    @contextmanager
-    def admitted(self) -> Iterator[bool]:
-        """Say whether there is room to wait."""
-        admitted = self._room.acquire(blocking=False)
-        try:
-            yield admitted
-        finally:
-            if admitted:
-                self._room.release()
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import base64
-from functools import cache
 from typing import Any
 
-from django.conf import settings
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 
 from executor.approval_decisions import current_approval
 from executor.approval_reads import PendingApproval
 from executor.cancelling import cancel_run
-from executor.run_following import Followers, follow_output
+from executor.run_following import follow_output
 from executor.run_reader import (
     NOT_THERE,
     NoSuchRun,
@@ -34,6 +32,7 @@ from techno.governance.principal import Scope
 from techno.governance.verdict import APPROVED
 from techno.web.answers import Answer, answer, governed_of
 from techno.web.exceptions import Refused
+from techno.web.followers import followers
 from techno.web.view import GovernedView
 
 _RUNS_QUERY = RunsQuery()
@@ -131,7 +130,7 @@ class OutputView(GovernedView):
         query = _OUTPUT_QUERY.run_validation(request.query_params.dict())
         run = _run(request, execution_id)
         page = follow_output(
-            run, query["after"], query["stream"], wait_s=query["wait"], followers=_followers()
+            run, query["after"], query["stream"], wait_s=query["wait"], followers=followers()
         )
         pieces = [
             {
@@ -181,9 +180,3 @@ def _has_body(request: Request) -> bool:
     return (
         bool(headers.get("HTTP_TRANSFER_ENCODING")) or (headers.get("CONTENT_LENGTH") or "0") != "0"
     )
-
-
-@cache
-def _followers() -> Followers:
-    """The room for followers of runs in this process."""
-    return Followers(settings.RUN_FOLLOWERS)

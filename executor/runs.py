@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any, TypedDict
 
 from django.conf import settings
@@ -10,12 +9,12 @@ from django.conf import settings
 from executor.approvals import needs_approval, request_approval
 from executor.decision import Decision, decide
 from executor.dry_run import look_ahead
-from executor.fleet import goes_to_a_worker, is_limited, run_on_a_worker
+from executor.fleet import is_asynchronous, is_limited, queue_run, run_elsewhere
 from executor.idempotency import answered_once
 from executor.local_run import ENDING_S, run_here
 from executor.ran import Ran
 from executor.requests import RunRequest
-from executor.slots import NoSlot, Slots
+from executor.slots import NoSlot, slots
 from executor.sql import statement
 from executor.turns import run_in_turn
 from techno.database.current import store
@@ -25,12 +24,6 @@ from techno.governance.verdict import Verdict, refuse
 
 #: With less time than this left, starting a command makes no sense.
 LEAST_RUN_S = 0.2
-
-
-@cache
-def slots() -> Slots:
-    """The slots of this process."""
-    return Slots(running=settings.RUN_SLOTS, waiting=settings.RUN_WAITERS)
 
 
 def execute(governed: Governed, request: RunRequest) -> Ran:
@@ -52,18 +45,23 @@ def _act(governed: Governed, request: RunRequest, remembered: dict[str, Any] | N
         return look_ahead(governed, decision)
     if needs_approval(decision):
         return request_approval(governed, decision, request, remembered)
-    if goes_to_a_worker(decision, request):
-        return run_on_a_worker(governed, decision, request, remembered)
+    if is_asynchronous(decision, request):
+        return queue_run(governed, decision, request, remembered)
     return _run_in_slot(governed, decision, request, remembered)
 
 
 def _run_in_slot(
     governed: Governed, decision: Decision, request: RunRequest, remembered: dict[str, Any] | None
 ) -> Ran:
-    """Run here as soon as there is a slot, and not at all when there is none in time."""
+    """Run as soon as there is a slot, and not at all when there is none in time.
+
+    Waiting for a run elsewhere takes a slot as well: it holds a thread just the same.
+    """
     window_s = settings.ANSWER_DEADLINE_S - ENDING_S - governed.elapsed_s()
     try:
         with slots().hold(wait_s=window_s - LEAST_RUN_S):
+            if decision.action.queue:
+                return run_elsewhere(governed, decision, request, remembered)
             if is_limited(decision):
                 ends_in_s = settings.ANSWER_DEADLINE_S - ENDING_S - LEAST_RUN_S
                 return run_in_turn(governed, decision, request, remembered, ends_in_s)

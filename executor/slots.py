@@ -9,6 +9,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
+
+from django.conf import settings
 
 
 class NoSlot(Exception):
@@ -36,3 +39,9 @@ class Slots:
                 self._free.release()
         finally:
             self._room.release()
+
+
+@cache
+def slots() -> Slots:
+    """The slots of this process."""
+    return Slots(running=settings.RUN_SLOTS, waiting=settings.RUN_WAITERS)

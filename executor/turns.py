@@ -14,7 +14,7 @@ from typing import Any
 from django.conf import settings
 
 from executor.decision import Decision
-from executor.fleet import enter_queue
+from executor.fleet import FULL, enter_queue
 from executor.local_run import execution_id_of, intent_row, run_opened
 from executor.ran import Ran
 from executor.requests import RunRequest
@@ -53,7 +53,7 @@ def run_in_turn(
         "sealed": "",
     }
     if not enter_queue(row, decision, remembered):
-        return Ran(refuse(ReasonCode.G12_TIMEOUT))
+        return Ran(FULL)
     governed.execution_id = execution_id
     with watching.over(execution_id) as watch:
         if _await_turn(watch, ends_in_s - governed.elapsed_s()):

@@ -25,7 +25,7 @@ from audit.journal import ReplayBusy
 from audit.recorder import AuditUnavailable
 from executor.deliveries import deliver
 from executor.fleet import TASK
-from executor.reaping import reap_lost_runs
+from executor.reaping import end_strays, reap_lost_runs
 from executor.watching import watching
 from techno.database.current import connection_parameters
 from techno.database.errors import StoreError
@@ -40,6 +40,7 @@ GRACE_S = 15.0
 ENDING_S = 5.0
 UPKEEP_EVERY_S = 1.0
 REAP_EVERY_S = 3.0
+STRAYS_EVERY_S = 30.0
 #: A server that vanished without a word is noticed by the kernel.
 KEEPALIVE = {
     "keepalives": 1,
@@ -143,5 +144,7 @@ class WorkerLoop:
                         spill.replay()
                 if rounds % int(REAP_EVERY_S / UPKEEP_EVERY_S) == 1:
                     reap_lost_runs()
+                if rounds % int(STRAYS_EVERY_S / UPKEEP_EVERY_S) == 1:
+                    end_strays()
             except (StoreError, AuditUnavailable, spill.JournalUnavailable, OSError) as error:
                 log.warning("the worker's upkeep waits", cause=str(error))
