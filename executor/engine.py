@@ -15,8 +15,8 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from executor import spawn
-from executor.ending import looks
+from executor import control_group, procfs, spawn
+from executor.ending import KILL_WAIT_S, looks
 from executor.lost_runs import end_marked
 from executor.output import OnOutput, Streams
 from executor.process_tree import Ending, ProcessTree
@@ -43,7 +43,7 @@ class Command:
     environment is passed on. `cwd` None is the root directory. `marker` becomes the child's
     TECHNO_EXECUTION_ID; it must be unique among the runs of a host, and is random when empty.
     `descriptors` are numbers from 3 to 9 at which the child finds a sealed file with those bytes.
-    `umask` None is ours.
+    `umask` None is ours. `grouped` asks for a control group besides, where there can be one.
     """
 
     argv: tuple[str, ...]
@@ -54,6 +54,7 @@ class Command:
     marker: str = ""
     descriptors: Mapping[int, bytes] = field(default_factory=dict)
     umask: int | None = None
+    grouped: bool = False
 
 
 class Outcome(enum.Enum):
@@ -117,19 +118,25 @@ def run(
         if not clock.left_s() > 0:
             return _not_started(Outcome.TIMED_OUT, clock, "its time was over before its start")
         marker = command.marker or f"unnamed_{os.urandom(8).hex()}"
-        child, tree = _start(command, marker)
+        group = control_group.make(marker) if command.grouped else None
+        child, tree = _start(command, marker, group)
     except (spawn.SpawnError, OSError, TypeError, ValueError) as error:
         return _not_started(Outcome.SPAWN_FAILED, clock, str(error))
     streams = Streams(child, command.output_limit_bytes, on_output)
     try:
         outcome = _watch(streams, clock, cancelled)
         ending = _finish(outcome, tree, streams, clock)
+        if group is not None:
+            _sweep(group, ending)
         status = tree.reap(wait=child.pid not in ending.survivors)
     except BaseException:
         tree.abandon()
         raise
     finally:
         streams.close()
+        if group is not None:
+            group.kill(KILL_WAIT_S)
+            group.remove()
     end = None if status is None else os.waitstatus_to_exitcode(status)
     return Result(
         outcome=outcome,
@@ -173,8 +180,16 @@ class _Clock:
         return int((time.monotonic() - self.began_at) * 1000)
 
 
-def _start(command: Command, marker: str) -> tuple[spawn.Child, ProcessTree]:
+def _start(
+    command: Command, marker: str, group: control_group.ControlGroup | None
+) -> tuple[spawn.Child, ProcessTree]:
     tree = ProcessTree(marker)
+
+    def take_charge(pid: int) -> None:
+        tree.lead_by(pid)
+        if group is not None:
+            group.add(pid)
+
     try:
         environment = spawn.minimal_environment(command.env, marker)
         with subreaper.birth():
@@ -182,12 +197,15 @@ def _start(command: Command, marker: str) -> tuple[spawn.Child, ProcessTree]:
                 command.argv,
                 environment,
                 command.cwd,
-                tree.lead_by,
+                take_charge,
                 descriptors=command.descriptors,
                 umask=command.umask,
             )
     except BaseException:
         tree.abandon()
+        if group is not None:
+            group.kill(KILL_WAIT_S)
+            group.remove()
         raise
     return child, tree
 
@@ -217,6 +235,17 @@ def _finish(outcome: Outcome, tree: ProcessTree, streams: Streams, clock: _Clock
         ending = tree.end(streams.pump)
     streams.drain(DRAIN_S)
     return ending
+
+
+def _sweep(group: control_group.ControlGroup, ending: Ending) -> None:
+    """End what hid from everything but its group, and note it with the rest."""
+    hidden = {pid: stat.name for pid in group.members() if (stat := procfs.read_stat(pid))}
+    gone = not hidden or group.kill(KILL_WAIT_S)
+    ending.ended |= hidden
+    ending.killed |= hidden.keys()
+    if not gone:
+        ending.survivors = tuple(sorted({*ending.survivors, *group.members()}))
+    subreaper.reap_orphans()
 
 
 def _leaves_behind(tree: ProcessTree, streams: Streams, clock: _Clock) -> bool:

@@ -6,7 +6,7 @@ import os
 import signal
 import time
 
-from executor import procfs
+from executor import control_group, procfs
 from executor.ending import KILL_WAIT_S, TERM_GRACE_S, looks, signal_process
 from executor.spawn import EXECUTION_ID_VARIABLE
 from executor.subreaper import read_tag, subreaper, tag_of
@@ -22,6 +22,17 @@ def end_marked(marker: str) -> tuple[int, ...]:
     """
     if not marker or "\0" in marker or os.environ.get(EXECUTION_ID_VARIABLE) == marker:
         return ()
+    ended = set(_end_by_evidence(marker))
+    group = control_group.find(marker)
+    if group is not None:
+        members = group.members()
+        if group.kill(KILL_WAIT_S):
+            ended.update(members)
+        group.remove()
+    return tuple(sorted(ended))
+
+
+def _end_by_evidence(marker: str) -> tuple[int, ...]:
     met: dict[int, procfs.Stat] = {}
     for signum, bound_s in ((signal.SIGTERM, TERM_GRACE_S), (signal.SIGKILL, KILL_WAIT_S)):
         warned: set[int] = set()

@@ -41,7 +41,8 @@ def perform(
         with ExitStack() as stack:
             command, tools = _prepare(stack, decision, execution_id)
             result = engine.run(
-                command,
+                # Making a group takes a while: only those that nobody waits for have one.
+                replace(command, grouped=on_output is not None),
                 deadline=deadline,
                 cancelled=watch.cancelled,
                 on_output=on_output if shown is None else shown.take,

@@ -44,6 +44,7 @@ PURE = {
     "executor.declarations": {"executor"},
     "executor.parameters": {"executor", "jsonschema"},
     "executor.engine": {"executor"},
+    "executor.control_group": set(),
     "executor.spawn": {"executor"},
     "executor.handover": set(),
     "executor.output": {"executor"},
