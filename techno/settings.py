@@ -300,7 +300,10 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
-    "ENUM_NAME_OVERRIDES": {"StatusEnum": "techno.governance.status.Status"},
+    "ENUM_NAME_OVERRIDES": {
+        "StatusEnum": "techno.governance.status.Status",
+        "RunStateEnum": "executor.models.RunState",
+    },
 }
 
 structlog.configure(
