@@ -7,9 +7,6 @@ import random
 import resource
 import subprocess
 import sys
-from typing import Any
-
-import psycopg
 
 from audit import spill
 from audit.checkpoints import make_checkpoint
@@ -17,53 +14,55 @@ from audit.keeper import keeper_connection, origin, seal_all, signing_directory
 from audit.proofs import prove_row
 from audit.recorder import INSERT_TRACE, Entry
 from audit.simulation import mark_for_tests, simulate
-from benchmarks.audit_reading import Timing, measure_all
-from benchmarks.audit_server import Meter
+from benchmarks.audit_reading import Timing, compare
+from benchmarks.audit_server import Meter, owner
 from benchmarks.service import PROJECT, RESULTS
-from techno.database.connection import connect
-from techno.database.current import connection_parameters, store
+from techno.database.connection import DeadlineConnection, connect
+from techno.database.current import store
 from techno.database.group_commit import Write
 from techno.database.store import LIST_SETTINGS
+from techno.embedded import EmbeddedPostgres
 from techno.gate import begin
 from techno.governance.verdict import APPROVED
 
+DEADLINE_S = 3_600.0
 TABLES = ("audit_logs", "audit_traces", "audit_trace_codes")
 
 
-def prepare(connection: psycopg.Connection[Any]) -> None:
-    """Mark the database for tests."""
-    mark_for_tests(connection)
+def write(meter: Meter, server: EmbeddedPostgres, rows: int, days: float) -> None:
+    """Make up history. Nobody renews statistics meanwhile, unless the database is a new one."""
+    with connect(server.connection(), deadline_s=DEADLINE_S, name="benchmark") as connection:
+        mark_for_tests(connection)
+        with meter.phase("simulate", rows, target_per_s=30_000):
+            simulate(connection, server.connection(), rows=rows, days=days)
 
 
-def write(meter: Meter, rows: int, days: float) -> None:
-    """Make up history. Statistics stay as they are: nobody analyses the tables meanwhile."""
-    with keeper_connection() as connection, meter.phase("simulate", rows, target_per_s=30_000):
-        simulate(connection, connection_parameters(), rows=rows, days=days)
+def settle(server: EmbeddedPostgres) -> None:
+    """Have statistics of what is there now, and keep the background from renewing them."""
+    with owner(server) as connection:
+        names = connection.execute(
+            "SELECT inhrelid::regclass::text FROM pg_inherits "
+            "WHERE inhparent = ANY (%s::regclass[])",
+            [list(TABLES)],
+        ).fetchall()
+        for (name,) in names:
+            connection.execute(f"ALTER TABLE {name} SET (autovacuum_enabled = off)")
+        for table in (*TABLES, "audit_leaves", "audit_nodes"):
+            connection.execute(f"VACUUM ANALYZE {table}")
 
 
-def still(connection: psycopg.Connection[Any]) -> None:
-    """Keep the background from renewing statistics by itself."""
-    names = connection.execute(
-        "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = ANY (%s::regclass[])",
-        [list(TABLES)],
-    ).fetchall()
-    for (name,) in names:
-        connection.execute(f"ALTER TABLE {name} SET (autovacuum_enabled = off)")
+def read(
+    name: str, small: EmbeddedPostgres, large: EmbeddedPostgres
+) -> list[tuple[str, Timing, Timing]]:
+    """Ask every question on connections like those that serve lists."""
 
+    def lists(server: EmbeddedPostgres) -> DeadlineConnection:
+        return connect(
+            server.connection(), deadline_s=DEADLINE_S, name="benchmark", settings=LIST_SETTINGS
+        )
 
-def settle(connection: psycopg.Connection[Any]) -> None:
-    """Have statistics of what is there now, as the background would have made them."""
-    still(connection)
-    connection.execute("VACUUM ANALYZE")
-
-
-def read(name: str) -> dict[str, Timing]:
-    """Ask every question on a connection like those that serve lists."""
-    parameters = connection_parameters()
-    with connect(
-        parameters, deadline_s=60.0, name="benchmark", settings=LIST_SETTINGS
-    ) as connection:
-        return measure_all(connection, RESULTS / f"audit-plans-{name}.json")
+    with lists(small) as few, lists(large) as many:
+        return compare(few, many, RESULTS / f"audit-plans-{name}.json")
 
 
 def seal(meter: Meter) -> None:

@@ -145,14 +145,23 @@ def measure(connection: DeadlineConnection, case: Case) -> Timing:
     )
 
 
-def measure_all(connection: DeadlineConnection, plans: Path) -> dict[str, Timing]:
-    """Measure every case; write the plans beside each other into a file."""
-    found = {}
-    for case in cases(connection):
-        found[f"{case.name} | {case.place}"] = measure(connection, case)
+def compare(
+    small: DeadlineConnection, large: DeadlineConnection, plans: Path
+) -> list[tuple[str, Timing, Timing]]:
+    """Ask every question of a small log and of a large one in turns: the machine's load changes.
+
+    Returns the name of each question with both timings, and writes the large log's plans.
+    """
+    found = [
+        (f"{one.name} | {one.place}", measure(small, one), measure(large, other))
+        for one, other in zip(cases(small), cases(large), strict=True)
+    ]
     plans.write_text(
         json.dumps(
-            {name: {"ms": each.server_ms, "plan": each.plan} for name, each in found.items()},
+            {
+                name: {"small_ms": few.server_ms, "ms": many.server_ms, "plan": many.plan}
+                for name, few, many in found
+            },
             indent=1,
         )
     )

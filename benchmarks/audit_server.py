@@ -13,7 +13,7 @@ from pathlib import Path
 import psycopg
 
 from benchmarks.cpu_time import used_s
-from benchmarks.service import RESULTS, manage
+from benchmarks.service import manage
 from techno.embedded import OWNER_ROLE, EmbeddedPostgres
 
 
@@ -75,32 +75,31 @@ class Meter:
         print(self.phases[-1].line(), flush=True)
 
 
-@contextlib.contextmanager
-def database(directory: Path, *, keep: bool) -> Iterator[EmbeddedPostgres]:
-    """Have an empty, migrated database under ``directory``, which this process's settings name."""
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    directory.mkdir(mode=0o755, exist_ok=True)
+def configure(directory: Path) -> None:
+    """Have Django's settings name the database under ``directory``, and nothing of the caller's."""
     for name in [name for name in os.environ if name.startswith("TECHNO_")]:
         del os.environ[name]
     for name in ("DATABASE_URL", "SECRET_KEY"):
         os.environ.pop(name, None)
-    os.environ |= {
-        "TECHNO_ENV_FILE": "none",
-        "TECHNO_VAR_DIR": str(directory),
-        "DJANGO_SETTINGS_MODULE": "techno.settings",
-    }
+    os.environ |= _environment(directory) | {"DJANGO_SETTINGS_MODULE": "techno.settings"}
+
+
+@contextlib.contextmanager
+def database(directory: Path) -> Iterator[EmbeddedPostgres]:
+    """Have an empty, migrated database under ``directory``; it is removed afterwards."""
+    directory.mkdir(mode=0o755, parents=True, exist_ok=True)
     server = EmbeddedPostgres(directory)
     server.start()
     try:
-        manage(dict(os.environ), "prepare_database", "-v", "0")
-        import django
-
-        django.setup()
+        manage(dict(os.environ) | _environment(directory), "prepare_database", "-v", "0")
         yield server
     finally:
-        server.stop(hurry=not keep)
-        if not keep:
-            shutil.rmtree(directory, ignore_errors=True)
+        server.stop(hurry=True)
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def _environment(directory: Path) -> dict[str, str]:
+    return {"TECHNO_ENV_FILE": "none", "TECHNO_VAR_DIR": str(directory)}
 
 
 def owner(server: EmbeddedPostgres) -> psycopg.Connection[tuple[object, ...]]:
