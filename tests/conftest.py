@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from tests import databases, isolation
+from tests.leaks import leaks
 from tests.service import Service, Services
 
 
@@ -74,6 +75,12 @@ def start_service() -> Iterator[Services]:
 
 
 @pytest.fixture(scope="session")
-def service(start_service: Services) -> Service:
-    """The service that the whole session shares; leave it as you found it."""
-    return start_service()
+def service(start_service: Services) -> Iterator[Service]:
+    """The service that the whole session shares; leave it as you found it.
+
+    Once all tests are done with it, no secret of it may stand anywhere.
+    """
+    shared = start_service()
+    yield shared
+    found = leaks(shared)
+    assert found == [], "a test of this session made the service tell a secret"

@@ -46,7 +46,8 @@ _STARTS_MOST = 5
 class Service:
     """One running ``manage.py serve`` with its own state directory, port and database.
 
-    ``key`` is the first key (all scopes), empty when the environment brought one. Use it as a
+    ``key`` is the first key (all scopes), empty when the environment brought one;
+    ``known_secrets`` are further ones, for ``tests.leaks``. Use it as a
     context manager: at the end it is stopped, and must leave nothing running.
     """
 
@@ -64,6 +65,7 @@ class Service:
         self.host = "127.0.0.1"
         self.port = 0
         self._given = environ
+        self.known_secrets: list[str] = []
         self._postgres = postgres or EmbeddedPostgres(self.var_dir)
         if postgres is not None:
             for variable, role in (
@@ -214,9 +216,17 @@ class Service:
         """Run a management command beside it."""
         return databases.manage(self.environment, *arguments, check=check)
 
+    def manage_with(
+        self, variables: dict[str, str], *arguments: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a management command with further variables, which may fail."""
+        return databases.manage(self.environment | variables, *arguments, check=False)
+
     def issue_key(self, *arguments: str, label: str = "test") -> str:
         """Issue a key with ``manage.py apikey create`` and return its text."""
-        return self.manage("apikey", "create", label, *arguments).stdout.strip()
+        key = self.manage("apikey", "create", label, *arguments).stdout.strip()
+        self.known_secrets.append(key)
+        return key
 
     def add_action(self, name: str, argv: Sequence[str], **fields: object) -> None:
         """Register an action as an operator would, from a file."""

@@ -38,8 +38,7 @@ from techno.governance.principal import Principal, PrincipalKind, Scope
 
 log = structlog.get_logger(__name__)
 CACHE_MOST = 4096
-#: For how long a process recognises a key that verified, before it was asked about again: such
-#: callers are let through to be verified while their address is refused (see ``refusals``).
+#: For how long a key that verified here is familiar (see :func:`is_familiar`).
 FAMILIAR_S = 900.0
 ENVIRONMENT_IDENTITY = "env"
 
@@ -103,13 +102,22 @@ def authenticate(text: str) -> Principal:
 
 
 def is_familiar(text: str) -> bool:
-    """Whether this process verified ``text`` lately. Asks nothing of anybody."""
+    """Whether ``text`` is a key that lived a short while ago. Asks nothing of the database.
+
+    It is one that this process verified lately, or that stands in this host's copy of the live
+    keys. Whoever brings such a key is let in to be verified, whatever its address did.
+    """
     if not text or len(text) > TEXT_LIMIT or not text.isascii():
         return False
     if _is_environment_key(text):
         return True
     remembered = _verified.get(_known_as(text))
-    return remembered is not None and time.monotonic() < remembered.familiar_until_monotonic_s
+    if remembered is not None and time.monotonic() < remembered.familiar_until_monotonic_s:
+        return True
+    parsed = parse_key(text)
+    if parsed is None:
+        return False
+    return find_in_snapshot(parsed.prefix, digests_of(text, known_peppers())) is not None
 
 
 def _known_as(text: str) -> bytes:

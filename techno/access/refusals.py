@@ -7,10 +7,10 @@ minute in this process: their answers carry its trace id. How many they were is 
 that follows: the next minute's, or a last one when the address keeps quiet or the process ends.
 A process that is killed takes the count of its last minute with it, never the row.
 
-Callers whose key this process verified lately are let through: who shares an address with a
-stranger must not suffer for it. The limit is one of all processes and hosts, by the buckets of
-``tokens``; when PostgreSQL is away each process counts for itself. Memory is bounded: the
-addresses that were refused longest ago are forgotten first, with their last row.
+Callers with a familiar key are let through (``authenticate.is_familiar``): who shares an address
+with a stranger must not suffer for it. The limit is one of all processes and hosts, by the
+buckets of ``tokens``; when PostgreSQL is away each process counts for itself. Memory is bounded:
+the addresses that were refused longest ago are forgotten first, with their last row.
 """
 
 from __future__ import annotations

@@ -61,6 +61,7 @@ def keys(service: Service) -> dict[str, str]:
     wanted["second"] = {"scopes": SCOPES}
     printed = service.manage("shell", "-v", "0", "-c", _ISSUE % wanted).stdout
     issued: dict[str, str] = json.loads(printed.splitlines()[-1])
+    service.known_secrets.extend(issued.values())
     return issued
 
 

@@ -1,0 +1,142 @@
+"""What strangers cost: 10,000 wrong keys from one address, and how long a wrong key takes.
+
+``python -m benchmarks.access_strangers flood`` measures a good key alone, and while wrong ones come
+from the same address; ``… timing`` measures refusals of a known prefix with a wrong secret beside
+those of an unknown prefix, in turns, and compares their distributions.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+import threading
+import time
+
+import httpx
+
+from benchmarks import service
+from benchmarks.access_scene import Measured, measured
+from techno.access.key_format import make_key
+from techno.governance.key_text import checksum
+
+WRONG = 10_000
+GOOD = 1_500
+TRIES = 4_000
+PATH = "/api/whoami"
+#: Wrong keys a second: what a single stranger may send without filling the processors himself.
+PACES = (200, 500)
+_ROWS = "SELECT count(*) FROM audit_logs"
+
+
+def count_rows(scene: Measured) -> int:
+    """Return how many audit rows there are."""
+    code = f"from techno.database.current import store\nprint(store().reads.row({_ROWS!r})[0])"
+    return int(service.manage(scene.environment, "shell", "-v", "0", "-c", code).splitlines()[-1])
+
+
+def good_key(scene: Measured, requests: int) -> list[float]:
+    """Return how many milliseconds each request with the good key took."""
+    times = []
+    with httpx.Client(base_url=scene.url, headers={"X-API-Key": scene.key}) as client:
+        for _ in range(requests):
+            begun_s = time.perf_counter()
+            assert client.get(PATH).status_code == 200
+            times.append((time.perf_counter() - begun_s) * 1000)
+    return times
+
+
+def strangers(scene: Measured, pace: float, stop: threading.Event, told: dict[int, int]) -> None:
+    """Send wrong keys, each another one, at this pace, until 10,000 were sent or it is enough."""
+    begun_s = time.perf_counter()
+    with httpx.Client(base_url=scene.url) as client:
+        for number in range(WRONG):
+            status = client.get(PATH, headers={"X-API-Key": make_key().text}).status_code
+            told[status] = told.get(status, 0) + 1
+            ahead_s = begun_s + (number + 1) / pace - time.perf_counter()
+            if ahead_s > 0 and stop.wait(ahead_s):
+                return
+
+
+def summary(times: list[float]) -> dict[str, float]:
+    """Return the figures of a series."""
+    parts = statistics.quantiles(times, n=100)
+    return {
+        "mean_ms": round(statistics.fmean(times), 3),
+        "p50_ms": round(parts[49], 3),
+        "p99_ms": round(parts[98], 3),
+    }
+
+
+def flood() -> None:
+    """Measure the good key alone, then beside strangers; and count the rows of 10,000 of them."""
+    with measured() as scene:
+        good_key(scene, 500)
+        for pace in PACES:
+            alone, beside = [], []
+            told: dict[int, int] = {}
+            for _ in range(3):  # in turns: the machine is not alone either
+                alone += good_key(scene, GOOD)
+                stop = threading.Event()
+                sender = threading.Thread(target=strangers, args=(scene, pace, stop, told))
+                sender.start()
+                beside += good_key(scene, GOOD)
+                stop.set()
+                sender.join()
+            slower = statistics.fmean(beside) / statistics.fmean(alone) - 1
+            found = {"alone": summary(alone), "beside": summary(beside), "statuses": told}
+            print(json.dumps({"pace": pace, **found, "slower_percent": round(slower * 100, 1)}))
+        before, told = count_rows(scene), {}
+        begun_s = time.perf_counter()
+        strangers(scene, 1e9, threading.Event(), told)
+        took_s = time.perf_counter() - begun_s
+        added = count_rows(scene) - before
+        print(json.dumps({"wrong": WRONG, "took_s": round(took_s, 1), "statuses": told,
+                          "rows": added}))  # fmt: skip
+
+
+def timing() -> None:
+    """Measure both refusals in turns, with the limit on refusals out of the way."""
+    with measured(TECHNO_REFUSALS_A_MINUTE_MOST="1000000", TECHNO_WORKERS="1") as scene:
+        prefix = scene.key.split("_")[1]
+        known, unknown = [], []
+        with httpx.Client(base_url=scene.url) as client:
+            for turn in range(2 * TRIES + 400):
+                text = make_key().text
+                if turn % 2:
+                    body = f"techno_{prefix}_{text.split('_')[2][:43]}"
+                    text = body + checksum(body)
+                begun_s = time.perf_counter()
+                assert client.get(PATH, headers={"X-API-Key": text}).status_code == 401
+                took_ms = (time.perf_counter() - begun_s) * 1000
+                if turn >= 400:
+                    (known if turn % 2 else unknown).append(took_ms)
+        print(json.dumps({"known prefix": summary(known), "unknown prefix": summary(unknown),
+                          "tries_each": TRIES, **compared(known, unknown)}))  # fmt: skip
+
+
+def compared(one: list[float], other: list[float]) -> dict[str, float]:
+    """Return how far two series are apart: Kolmogorov and Smirnov's distance, and Mann-Whitney's.
+
+    At 4,000 each, a distance below 0.0304 is what two samples of one distribution show 95 times
+    of 100; ``chance`` is how often one of the first is above one of the second, 0.5 for equals.
+    """
+    merged = sorted([(value, 0) for value in one] + [(value, 1) for value in other])
+    seen, distance, below = [0, 0], 0.0, 0
+    for _, which in merged:
+        seen[which] += 1
+        if which == 0:
+            below += seen[1]
+        distance = max(distance, abs(seen[0] / len(one) - seen[1] / len(other)))
+    chance = below / (len(one) * len(other))
+    spread = (1 / len(one) + 1 / len(other)) / 12
+    return {
+        "ks_distance": round(distance, 4),
+        "ks_limit_95": round(1.358 * (1 / len(one) + 1 / len(other)) ** 0.5, 4),
+        "chance": round(chance, 4),
+        "z": round((chance - 0.5) / spread**0.5, 2),
+    }
+
+
+if __name__ == "__main__":
+    {"flood": flood, "timing": timing}[sys.argv[1]]()
