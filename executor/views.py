@@ -12,6 +12,7 @@ from executor.preferences import InvalidName, checked_name, fingerprint, wants_a
 from executor.ran import Ran
 from executor.requests import RunRequest
 from executor.runs import execute
+from executor.sealing import binding_digest
 from executor.serializers import ExecuteRequest
 from techno.gate import Governed
 from techno.governance.principal import Scope
@@ -55,7 +56,8 @@ class ExecuteView(GovernedView):
             reason=values.get("reason") or "",
             respond_async=wants_async(request.META.get("HTTP_PREFER", "")),
             idempotency_key=name,
-            fingerprint=fingerprint(request.data) if name else "",
+            # Keyed: a body may hold a secret that is easily guessed from a plain digest.
+            fingerprint=binding_digest({"body": fingerprint(request.data)}) if name else "",
         )
         ran = execute(governed, asked)
         return _answer(request, governed, ran)

@@ -6,6 +6,7 @@ from typing import Any
 
 from csp.constants import SELF
 from csp.utils import build_policy
+from drf_spectacular.utils import extend_schema
 from drf_spectacular.views import SpectacularRedocView, SpectacularSwaggerView
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -28,6 +29,7 @@ REDOC_POLICY = {
 class SwaggerPage(SpectacularSwaggerView):
     """Swagger UI."""
 
+    @extend_schema(exclude=True)
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Show it."""
         return _under(super().get(request, *args, **kwargs), SWAGGER_POLICY)
@@ -36,6 +38,7 @@ class SwaggerPage(SpectacularSwaggerView):
 class RedocPage(SpectacularRedocView):
     """Redoc."""
 
+    @extend_schema(exclude=True)
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Show it."""
         return _under(super().get(request, *args, **kwargs), REDOC_POLICY)
