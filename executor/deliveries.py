@@ -18,6 +18,7 @@ from django.conf import settings
 from audit.recorder import AuditUnavailable
 from executor.approvals import object_to_start
 from executor.decision import Decision
+from executor.fleet import is_limited
 from executor.local_run import closing_row, tell_observers
 from executor.outcome import verdict_of
 from executor.output_sink import OutputSink
@@ -28,7 +29,7 @@ from executor.sealed import unseal_decision
 from executor.sealing import Unsealable
 from executor.sql import statement
 from executor.statements import START_RUN
-from executor.watching import watching
+from executor.watching import Watch, watching
 from executor.worker_identity import HOST, this_worker
 from techno.database.current import store
 from techno.database.errors import StoreError
@@ -59,31 +60,37 @@ _mutex = threading.Lock()
 def deliver(execution_id: str) -> None:
     """Run what waits under this identity, or what has its turn before it. Never raises."""
     try:
-        claimed = _claim(execution_id)
-        if claimed is not None:
-            _run(claimed)
+        started = _ask(execution_id)
+        if started is not None and _take(started):
+            with watching.over(started) as watch:
+                _run(_facts_of(started), watch)
     except StoreError as error:
         log.warning("a run could not be taken", execution_id=execution_id, cause=str(error))
     except Exception:
         log.exception("a delivery failed", execution_id=execution_id)
 
 
-def _claim(execution_id: str) -> _Claimed | None:
-    """Turn the run into a running one of ours; ``None`` when there is nothing to start."""
-    started = _ask(execution_id)
-    if started is None:
-        return None
+def _take(execution_id: str) -> bool:
+    """Whether this is the first time that the run is given to this process."""
     with _mutex:
-        if started in _taken:
-            return None
-        _taken.add(started)
-    facts = _insist(lambda: store_facts(started))
-    row = _insist(lambda: store().reads.row(statement("sealed_run"), [started]))
-    return _Claimed(started, row[0] if row else "", facts)
+        if execution_id in _taken:
+            return False
+        _taken.add(execution_id)
+        return True
+
+
+def _facts_of(execution_id: str) -> _Claimed:
+    """Return what the run's row says. Raises ``StoreUnavailable``."""
+    facts = _insist(lambda: store_facts(execution_id))
+    row = _insist(lambda: store().reads.row(statement("sealed_run"), [execution_id]))
+    return _Claimed(execution_id, row[0] if row else "", facts)
 
 
 def _ask(execution_id: str) -> str | None:
-    """Ask for the start until there is an answer: a lost one may have been a yes."""
+    """Turn a run into a running one of ours and return which; ``None``: nothing is to start.
+
+    Asked until there is an answer: a lost one may have been a yes. Raises ``StoreUnavailable``.
+    """
     given = [execution_id, HOST, this_worker(), settings.RUNS_MOST]
     row = _insist(lambda: store().reads.row(START_RUN, given))
     if row is None or row[0] not in ("started", "mine"):
@@ -103,7 +110,8 @@ def _insist(ask: Any) -> Any:
             time.sleep(RETRY_S)
 
 
-def _run(claimed: _Claimed) -> None:
+def _run(claimed: _Claimed, watch: Watch) -> None:
+    """Run it and tell its end. Who declares it over meanwhile keeps it from starting."""
     execution_id = claimed.execution_id
     try:
         decision = unseal_decision(claimed.sealed, execution_id)
@@ -120,12 +128,14 @@ def _run(claimed: _Claimed) -> None:
     if refusal is not None:
         _tell_unstarted(claimed, refusal)
         return
-    with watching.over(execution_id) as watch, OutputSink(execution_id) as sink:
+    with OutputSink(execution_id) as sink:
         result = perform(decision, execution_id, watch, on_output=sink.take)
     verdict = verdict_of(result)
     row = closing_row(execution_id, verdict, result, watch.told)
     tell_observers(verdict, result)
     _tell(claimed, verdict, row, result.duration_ms)
+    if is_limited(decision):
+        make_room()
 
 
 def _second_thoughts(execution_id: str, decision: Decision) -> Verdict | None:
@@ -163,7 +173,6 @@ def _tell(claimed: _Claimed, verdict: Verdict, row: dict[str, Any], duration_ms:
         break
     with _mutex:
         _taken.discard(claimed.execution_id)
-    make_room()
 
 
 def make_room() -> None:

@@ -37,6 +37,7 @@ POLL_S = 2.0
 RESTART_PAUSE_S = 0.5
 #: How long runs may go on once the worker was asked to stop, and then to be ended.
 GRACE_S = 15.0
+LETTING_GO_S = 3.0
 ENDING_S = 5.0
 UPKEEP_EVERY_S = 1.0
 REAP_EVERY_S = 3.0
@@ -78,7 +79,7 @@ class WorkerLoop:
         await stopped.wait()
         self._stopping.set()
         working.cancel()
-        await asyncio.wait({working}, timeout=GRACE_S)
+        await asyncio.wait({working}, timeout=LETTING_GO_S)
         await self._finish_runs()
 
     async def _finish_runs(self) -> None:

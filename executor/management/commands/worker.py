@@ -23,7 +23,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--queues",
             type=_queues,
-            default=settings.WORKER_QUEUES,
+            default=",".join(settings.WORKER_QUEUES),
             help="names with commas between them (default: TECHNO_WORKER_QUEUES)",
         )
         parser.add_argument(
