@@ -27,6 +27,9 @@ is_async = true
 argv = ["/bin/sh", "-c", "echo $TECHNO_EXECUTION_ID >> DIRECTORY/started; sleep 600"]
 timeout_s = 600
 
+[action.FLEET_WAIT]
+argv = ["/bin/sh", "-c", "sleep 1; echo $TECHNO_EXECUTION_ID"]
+
 [action.FLEET_SHORT]
 argv = ["/bin/sh", "-c", "echo $TECHNO_EXECUTION_ID >> DIRECTORY/started; sleep 600"]
 timeout_s = 0.5

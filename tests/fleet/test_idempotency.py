@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import secrets
+import signal
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
 import pytest
 
+from techno.processes import wait_until
 from tests.contract.promises import Promises
-from tests.fleet.scene import Scene
+from tests.fleet.scene import LIMIT_S, Scene
 
 SENDERS = 8
 
@@ -115,3 +119,60 @@ def test_answers_are_kept_for_a_day(fleet: Scene, client: httpx.Client) -> None:
 @pytest.mark.parametrize("name", ["", "x" * 256, "tab\there"])
 def test_a_bad_name_is_refused(client: httpx.Client, promises: Promises, name: str) -> None:
     promises.held(send(client, name), 400, "BLOCKED", ["G11_invalid_payload"])
+
+
+def test_while_the_first_still_runs_the_second_waits_for_it(fleet: Scene) -> None:
+    name = secrets.token_hex(8)
+    opened = "SELECT 1 FROM command_runs WHERE idempotency_key = %s AND state = 'running'"
+    with (
+        ThreadPoolExecutor(1) as pool,
+        fleet.service.client() as client,
+        fleet.service.client() as other,
+    ):
+        running = pool.submit(send, other, name, "FLEET_WAIT")
+        assert wait_until(lambda: fleet.service.sql(opened, [name]) != [], LIMIT_S)
+        second = send(client, name, "FLEET_WAIT")
+        told = running.result().json()
+    assert second.headers["Idempotency-Replayed"] == "true"
+    assert second.json()["execution_id"] == told["execution_id"]
+    assert (second.json()["status"], second.json()["stdout"]) == ("APPROVED", told["stdout"])
+
+
+@pytest.mark.slow
+@pytest.mark.produces("E9_interrupted")
+def test_after_a_crash_the_end_is_told_and_nothing_is_run_again(
+    fleet: Scene, client: httpx.Client, promises: Promises
+) -> None:
+    name = secrets.token_hex(8)
+    with ThreadPoolExecutor(1) as pool:
+
+        def run() -> None:
+            with fleet.service.client() as other, contextlib.suppress(httpx.TransportError):
+                send(other, name, "FLEET_SLOW")
+
+        pool.submit(run)
+        watched = "SELECT worker FROM command_runs WHERE idempotency_key = %s AND state = 'running'"
+        assert wait_until(lambda: fleet.service.sql(watched, [name]) != [], LIMIT_S)
+        ((watcher,),) = fleet.service.sql(watched, [name])
+        os.kill(int(watcher.split(":")[1]), signal.SIGKILL)
+
+    def again() -> httpx.Response | None:
+        try:
+            with fleet.service.client() as other:
+                answer = send(other, name, "FLEET_SLOW")
+        except httpx.TransportError:  # the master puts another worker in its place
+            return None
+        return answer if answer.status_code == 200 else None
+
+    answers: list[httpx.Response] = []
+
+    def answered() -> bool:
+        answers.extend(filter(None, [again()]))
+        return bool(answers)
+
+    assert wait_until(answered, LIMIT_S)
+    body = promises.held(answers[-1], 200, "BLOCKED", ["E9_interrupted"])
+    assert answers[-1].headers["Idempotency-Replayed"] == "true"
+    assert fleet.started().count(body["execution_id"]) == 1
+    rows = fleet.service.sql("SELECT 1 FROM command_runs WHERE idempotency_key = %s", [name])
+    assert len(rows) == 1
