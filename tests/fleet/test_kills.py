@@ -15,13 +15,12 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import httpx
 import pytest
 
 from techno.processes import descendants, process_table, read_arguments, wait_until
-from tests.fleet.scene import Scene
+from tests.fleet.scene import Scene, joined
 from tests.service import Service, Services
 
 pytestmark = pytest.mark.slow
@@ -37,16 +36,22 @@ RECOVERY_LIMIT_S = 90.0
 _ACTION = r"""
 [action.KILL_MARK]
 argv = ["/bin/sh", "-c", "echo $TECHNO_EXECUTION_ID >> DIRECTORY/started; sleep 0.15"]
+
+[action.KILL_TALK]
+argv = ["/bin/sh", "-c", "for i in 1 2 3 4 5 6 7 8; do echo $i; sleep 0.25; done"]
+timeout_s = 60
+is_async = true
 """
 
 
-@pytest.fixture
-def scene(start_service: Services, tmp_path: Path) -> Iterator[Scene]:
+@pytest.fixture(scope="module")
+def scene(start_service: Services, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    directory = tmp_path_factory.mktemp("kills")
     with start_service(embedded=True, TECHNO_API_KEY="a key of decent length") as service:
         path = service.directory / "kills.toml"
-        path.write_text(_ACTION.replace("DIRECTORY", str(tmp_path)), encoding="utf-8")
+        path.write_text(_ACTION.replace("DIRECTORY", str(directory)), encoding="utf-8")
         service.manage("actions", "load", str(path))
-        yield Scene(service, tmp_path)
+        yield Scene(service, directory)
 
 
 class Killer:
@@ -68,8 +73,12 @@ class Killer:
         self._thread.join()
 
     def _kill(self) -> None:
+        parts: list[str] = []
         while not self._stopped.wait(self._random.uniform(*PAUSE_S)):
-            part = self._random.choice(("web", "web", "worker", "worker", "postgres"))
+            if not parts:
+                parts = ["web", "web", "worker", "worker", "postgres"]
+                self._random.shuffle(parts)
+            part = parts.pop()
             victims = self._victims(part)
             if victims:
                 try:
@@ -142,3 +151,26 @@ def test_nothing_is_lost_or_done_twice_whatever_is_killed(scene: Scene) -> None:
         "  AND t.status = r.status)"
     )
     assert told == [], story
+
+
+def test_a_run_goes_on_while_postgresql_is_away_and_its_end_is_told(scene: Scene) -> None:
+    service = scene.service
+    with service.client() as client:
+        asked = client.post("/api/execute", json={"command": "KILL_TALK"})
+        execution_id = asked.json()["execution_id"]
+        scene.reaches(client, execution_id, "running")
+        os.kill(service.postgres_processes()[0].pid, signal.SIGKILL)
+
+        def ended() -> bool:
+            try:
+                return client.get(f"/api/runs/{execution_id}").status_code == 200
+            except httpx.TransportError:
+                return False
+
+        assert wait_until(ended, RECOVERY_LIMIT_S)
+        body = client.get(f"/api/runs/{execution_id}").json()
+        assert (body["status"], body["reason_codes"]) == ("APPROVED", [])
+        assert body["stdout"] == "1\n2\n3\n4\n5\n6\n7\n8\n"
+        page = client.get(f"/api/runs/{execution_id}/output?wait=0").json()
+        assert joined(page["data"], "stdout") == body["stdout"].encode()
+    assert len(scene.end_rows(execution_id)) == 1
