@@ -49,17 +49,17 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "techno.web.cors.ConsoleOrigins",
     "techno.web.middleware.GovernedRequests",
-    "techno.web.portal_middleware.SecurityMiddleware",
+    "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "techno.web.portal_middleware.WhiteNoiseMiddleware",
-    "techno.web.portal_middleware.SessionMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
     "techno.web.portal_middleware.LocaleMiddleware",
     "techno.web.portal_middleware.CommonMiddleware",
-    "techno.web.portal_middleware.CsrfViewMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
     "techno.web.portal_middleware.AuthenticationMiddleware",
     "techno.people.session_life.SessionLife",
     "techno.web.portal_middleware.MessageMiddleware",
-    "techno.web.portal_middleware.XFrameOptionsMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "techno.portal.middleware.PortalPages",
     "allauth.account.middleware.AccountMiddleware",  # its app wants exactly this name
 ]

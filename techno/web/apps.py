@@ -13,7 +13,7 @@ class WebConfig(AppConfig):
     def ready(self) -> None:
         from audit import recorder
         from executor import local_run
-        from techno.web import instruments
+        from techno.web import checks, instruments  # noqa: F401  (registers the system checks)
 
         recorder.WRITE_OBSERVERS.append(instruments.audit_write_observed)
         local_run.RUN_OBSERVERS.append(instruments.run_ended)

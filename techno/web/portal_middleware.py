@@ -10,12 +10,8 @@ from typing import Any
 
 from django.contrib.auth.middleware import AuthenticationMiddleware as _Authentication
 from django.contrib.messages.middleware import MessageMiddleware as _Message
-from django.contrib.sessions.middleware import SessionMiddleware as _Session
-from django.middleware.clickjacking import XFrameOptionsMiddleware as _XFrameOptions
 from django.middleware.common import CommonMiddleware as _Common
-from django.middleware.csrf import CsrfViewMiddleware as _Csrf
 from django.middleware.locale import LocaleMiddleware as _Locale
-from django.middleware.security import SecurityMiddleware as _Security
 from whitenoise.middleware import WhiteNoiseMiddleware as _WhiteNoise
 
 #: Asked by machines, under any host name, without a session.
@@ -32,16 +28,8 @@ class PortalOnly:
         return super().__call__(request)
 
 
-class SecurityMiddleware(PortalOnly, _Security):
-    """HSTS, nosniff, referrer and opener policies."""
-
-
 class WhiteNoiseMiddleware(PortalOnly, _WhiteNoise):
     """Static files, compressed."""
-
-
-class SessionMiddleware(PortalOnly, _Session):
-    """Sessions of people."""
 
 
 class LocaleMiddleware(PortalOnly, _Locale):
@@ -52,23 +40,9 @@ class CommonMiddleware(PortalOnly, _Common):
     """Trailing slashes and content length."""
 
 
-class CsrfViewMiddleware(PortalOnly, _Csrf):
-    """CSRF protection of all that is bound to a session."""
-
-    def process_view(self, request: Any, *args: Any) -> Any:
-        """Check the token, except for the API, which has no session to ride on."""
-        if hasattr(request, "governed"):
-            return None
-        return super().process_view(request, *args)
-
-
 class AuthenticationMiddleware(PortalOnly, _Authentication):
     """The signed-in person."""
 
 
 class MessageMiddleware(PortalOnly, _Message):
     """One-time notices."""
-
-
-class XFrameOptionsMiddleware(PortalOnly, _XFrameOptions):
-    """No framing."""
