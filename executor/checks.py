@@ -32,10 +32,11 @@ def programs_can_be_run(
         actions = list(Action.objects.filter(enabled=True).order_by("name"))
     except DatabaseError:
         return []  # not migrated yet, or away: other checks tell
-    return [message for action in actions for message in _about(action)]
+    return [message for action in actions for message in about_action(action)]
 
 
-def _about(action: Any) -> list[CheckMessage]:
+def about_action(action: Any) -> list[CheckMessage]:
+    """Return what keeps an action from running as it should on this host."""
     name, program = action.name, action.argv[0]
     if action.queue:
         return []  # it runs where a worker of that queue is, maybe not here

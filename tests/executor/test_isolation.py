@@ -14,9 +14,11 @@ import pytest
 
 from executor import confinement, program
 from executor.argv import InvalidAction
+from executor.checks import about_action
 from executor.decision import Decision
 from executor.engine import Result
 from executor.isolation import checked_isolation
+from executor.models import Action
 from executor.outcome import verdict_of
 from executor.program_files import complaint_about, find_program
 from executor.registry import RegisteredAction
@@ -344,3 +346,51 @@ def test_a_name_is_looked_up_where_commands_look() -> None:
     assert find_program("env") == "/usr/bin/env"
     assert find_program("no-such-program") is None
     assert find_program("./env") is None
+
+
+def test_what_is_printed_shows_no_secret_however_it_comes() -> None:
+    secret = "correct horse"
+    script = 'printf "a correct"; sleep 0.1; printf " horse b$TOKEN"; echo $TOKEN >&2'
+    argv = ("/bin/sh", "-c", script)
+    action = RegisteredAction("T", argv, 15, 65_536, {}, "", True)
+    decision = Decision(action, argv, argv, {}, {"TOKEN": secret}, {}, (secret,))
+    pieces: dict[str, bytes] = {"stdout": b"", "stderr": b""}
+
+    def take(stream: str, piece: bytes) -> None:
+        pieces[stream] += piece
+
+    result = program.perform(decision, "run_masked", Watch("run_masked"), on_output=take)
+    assert (result.stdout, result.stderr) == ("a *** b***", "***\n")
+    assert pieces == {"stdout": b"a *** b***", "stderr": b"***\n"}
+
+
+def test_a_secret_that_a_limit_cuts_is_masked_to_its_end() -> None:
+    argv = ("/bin/sh", "-c", 'printf "%300s" ""; printf "$TOKEN and more"')
+    action = RegisteredAction("T", argv, 15, 305, {}, "", True)
+    decision = Decision(action, argv, argv, {}, {"TOKEN": "correct horse"}, {}, ("correct horse",))
+    result = program.perform(decision, "run_cut", Watch("run_cut"))
+    assert result.truncated
+    assert result.stdout == " " * 300 + "***"
+
+
+@pytest.mark.parametrize(
+    ("fields", "ids"),
+    [
+        ({"argv": ["/bin/true"]}, []),
+        ({"argv": ["/nonexistent/program"]}, ["techno.W301"]),
+        ({"argv": ["/nonexistent/program"], "queue": "elsewhere"}, []),
+        ({"argv": ["/bin/true"], "isolation": {"user": "no-such-user"}}, ["techno.W304"]),
+        ({"argv": ["/bin/true"], "isolation": {"cpu": 1}}, ["techno.W304"]),
+        ({"argv": ["{script}"]}, ["techno.W302"]),
+    ],
+)
+def test_the_checks_tell_beforehand(
+    script: Path, settings: Any, fields: dict[str, Any], ids: list[str]
+) -> None:
+    script.chmod(0o777)
+    argv = [text.replace("{script}", str(script)) for text in fields["argv"]]
+    action = Action(name="T", **{**fields, "argv": argv})
+    assert [message.id for message in about_action(action)] == ids
+    settings.STRICT_PROGRAMS = True
+    strict = ["techno.E302" if one == "techno.W302" else one for one in ids]
+    assert [message.id for message in about_action(action)] == strict
