@@ -115,7 +115,7 @@ class Promises:
         assert row["log_session"] == row["session"]
         assert row["address"] == "127.0.0.1"
         codes = self.service.sql(
-            "SELECT code FROM audit_trace_codes WHERE trace_id = %s", [trace_id]
+            "SELECT code FROM audit_trace_codes WHERE trace_id = %s AND also = ''", [trace_id]
         )
         assert sorted(code for (code,) in codes) == sorted(set(row["codes"]))
         if body is not None:
