@@ -12,8 +12,9 @@ from tests.service import Service
 TIMEOUT_S = 30.0
 _TOKEN = "t" * 32
 _MAKE = """
-import json
+import json, time
 from importlib import import_module
+from allauth.account.internal.flows.login import AUTHENTICATION_METHODS_SESSION_KEY
 from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.auth.models import Group, Permission, User
@@ -28,6 +29,8 @@ for name, wanted in %r.items():
     session[SESSION_KEY] = str(user.pk)
     session[BACKEND_SESSION_KEY] = settings.AUTHENTICATION_BACKENDS[0]
     session[HASH_SESSION_KEY] = user.get_session_auth_hash()
+    session[AUTHENTICATION_METHODS_SESSION_KEY] = [{"method": "password", "at": time.time()}]
+    session["account_authentication_methods_user"] = str(user.pk)
     session.save()
     made[name] = session.session_key
 print(json.dumps(made))
