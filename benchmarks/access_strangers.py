@@ -21,7 +21,7 @@ from techno.access.key_format import make_key
 from techno.governance.key_text import checksum
 
 WRONG = 10_000
-GOOD = 1_500
+GOOD = 800
 TRIES = 4_000
 PATH = "/api/whoami"
 #: Wrong keys a second: what a single stranger may send without filling the processors himself.

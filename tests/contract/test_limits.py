@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -12,6 +14,7 @@ import httpx
 import pytest
 
 from techno.processes import wait_until
+from tests.contract import wire
 from tests.contract.promises import Promises
 from tests.service import Service, Services
 
@@ -19,6 +22,7 @@ DENIED_ADDRESS = ["G3_address_denied"]
 TOO_OFTEN = ["G13_rate_limited"]
 DENIED = ["G2_scope_denied"]
 NO_KEY = ["G0_auth_not_configured"]
+REVOCATION_LIMIT_S = 5.0
 SCOPES = ["execute", "audit:read", "diagnostics:read"]
 _ISSUE = """
 import json
@@ -223,13 +227,77 @@ def test_strangers_are_taken_together(strict: Service) -> None:
 
 
 @pytest.mark.slow
-def test_an_address_over_its_rate(start_service: Services) -> None:
+def test_behind_a_proxy_each_address_is_its_own(start_service: Services) -> None:
+    """The rightmost address that is no proxy of ours is the caller's; what it wrote left of it,
+    in the same header or another one, changes nothing: neither its limit nor its networks."""
     with start_service(
-        TECHNO_ADDRESS_REQUESTS_MOST="5", TECHNO_ADDRESS_WINDOW_S="3600", TECHNO_WORKERS="1"
+        TECHNO_ADDRESS_REQUESTS_MOST="5",
+        TECHNO_ADDRESS_WINDOW_S="3600",
+        TECHNO_TRUSTED_PROXIES="127.0.0.1",
+        TECHNO_WORKERS="1",
     ) as service:
-        with service.client() as client:
-            answers = [client.get("/api/memory") for _ in range(7)]
+
+        def ask(*forwarded: str, key: str = service.key) -> httpx.Response:
+            headers = [("X-API-Key", key), *(("X-Forwarded-For", each) for each in forwarded)]
+            return wire.ask(service, "GET", "/api/memory", headers)
+
+        invented = [f"198.51.100.{number}, 203.0.113.5" for number in range(7)]
+        answers = [ask(each) for each in invented]
         assert [answer.status_code for answer in answers] == [200] * 5 + [429] * 2
         for answer in answers[5:]:
             assert Promises(service).envelope(answer)["reason_codes"] == TOO_OFTEN
         assert len({answer.headers["X-Trace-Id"] for answer in answers[5:]}) == 1
+        assert ask("198.51.100.9", "203.0.113.5").status_code == 429
+        assert ask("::ffff:203.0.113.5").status_code == 429
+        # An IPv6 address is limited with its /64.
+        ends = [ask(f"2001:db8::{number}").status_code for number in range(1, 7)]
+        assert ends == [200] * 5 + [429]
+        assert ask("2001:db8:0:1::1").status_code == 200
+        key = service.issue_key("--network", "192.0.2.0/24")
+        assert ask("192.0.2.7", key=key).status_code == 200
+        denied = ask("192.0.2.7, 198.51.100.1", key=key)
+        assert (denied.status_code, denied.json()["reason_codes"]) == (403, DENIED_ADDRESS)
+        told = service.sql("SELECT DISTINCT user_ip FROM audit_logs")
+        assert {"203.0.113.5", "192.0.2.7", "198.51.100.1"} <= {address for (address,) in told}
+
+
+def test_a_stranger_forwards_nothing(
+    promises: Promises, service: Service, narrow: dict[str, str]
+) -> None:
+    """The shared service trusts no proxy: who comes is whom the socket names."""
+    with service.client(narrow["elsewhere"], **{"X-Forwarded-For": "192.0.2.7"}) as client:
+        answer = client.get("/api/memory", headers={"X-Real-IP": "192.0.2.7"})
+    promises.held(answer, 403, "BLOCKED", DENIED_ADDRESS)
+
+
+# -- under load ------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_a_revocation_holds_everywhere_under_load(service: Service) -> None:
+    """No request that began 5 s after the revocation is let in, on any connection to any worker."""
+    key = service.issue_key()
+    callers = 8
+    warm = threading.Barrier(callers + 1)
+
+    def hammer(_: int) -> float:
+        """Ask without a pause until refused; return when the last good request began."""
+        with service.client(key) as client:
+            assert client.get("/api/whoami").status_code == 200
+            warm.wait(60)
+            last_s = 0.0
+            while True:
+                begun_s = time.monotonic()
+                status = client.get("/api/whoami").status_code
+                if status == 401:
+                    return last_s
+                assert status == 200
+                last_s = begun_s
+
+    with ThreadPoolExecutor(callers) as pool:
+        running = [pool.submit(hammer, number) for number in range(callers)]
+        warm.wait(60)
+        service.manage("apikey", "revoke", key.split("_")[1])
+        revoked_s = time.monotonic()
+        last = max(each.result() for each in running)
+    assert last - revoked_s < REVOCATION_LIMIT_S
