@@ -81,13 +81,15 @@ def verify_rows(
     *,
     jobs: int | None = None,
     progress: Callable[[int], None] | None = None,
+    meanwhile: Callable[[], None] = lambda: None,
 ) -> tuple[list[Damage], int]:
     """Hash every row of the first ``size`` leaves again; return what does not fit, in order.
 
     Returns also how many rows are not in the database because they were archived.
 
     ``snapshot`` is one that the caller exported and holds. Memory stays flat: a process works on
-    ``RANGE_LEAVES`` leaves at a time. Raises ``psycopg.Error``.
+    ``RANGE_LEAVES`` leaves at a time. ``meanwhile`` is called while they work. Raises
+    ``psycopg.Error``.
     """
     workers = jobs or os.cpu_count() or 1
     ranges = [(first, min(size, first + RANGE_LEAVES)) for first in range(0, size, RANGE_LEAVES)]
@@ -100,7 +102,9 @@ def verify_rows(
         initializer=_open,
         initargs=(parameters, snapshot),
     ) as pool:
-        for report in pool.map(_verify_range, ranges):
+        reports = pool.map(_verify_range, ranges)
+        meanwhile()
+        for report in reports:
             damage += report.damage
             misfits.update(report.recomputed)
             done += report.leaves

@@ -15,6 +15,7 @@ from audit.keeper import signing_directory
 from audit.note import MalformedNoteError, VerifierKey
 from audit.tree_verification import (
     Findings,
+    Tree,
     checked,
     signed_checkpoints,
     verify_journal,
@@ -92,20 +93,27 @@ def _verify(
     (unsealed,) = connection.execute("SELECT count(*) FROM audit_unsealed").fetchone() or (0,)
     keys = _keys(connection, options["vkey"])
     memory = signing_directory().remembered()
+    tree, rest = Tree(), Findings()
+    remembered = list(checked(memory, keys, REMEMBERED, rest)) if memory is not None else []
+
+    def build() -> None:
+        """Build the tree, in this process, while others read the rows."""
+        nonlocal tree
+        signed = heapq.merge(
+            signed_checkpoints(connection, keys, rest),
+            remembered,
+            key=lambda each: each.checkpoint.size,
+        )
+        tree = verify_tree(connection, size, signed, rest)
+        rest.add(*verify_strays(connection), *verify_redactions(connection))
+
     told = _Progress(err, size)
-    rows, archived = verify_rows(parameters, snapshot, size, jobs=options["jobs"], progress=told)
-    findings = Findings()
-    findings.add(*rows)
-    remembered = list(checked(memory, keys, REMEMBERED, findings)) if memory is not None else []
-    signed = heapq.merge(
-        signed_checkpoints(connection, keys, findings),
-        remembered,
-        key=lambda each: each.checkpoint.size,
+    rows, archived = verify_rows(
+        parameters, snapshot, size, jobs=options["jobs"], progress=told, meanwhile=build
     )
-    tree = verify_tree(connection, size, signed, findings)
-    findings.add(*verify_strays(connection), *verify_redactions(connection))
     found, waiting = verify_journal(spill.journal())
-    findings.add(*found)
+    findings = Findings()
+    findings.add(*rows, *rest.damage, *found)
     damage = findings.damage
     return damage, [
         f"sealed   {size} rows",
