@@ -10,6 +10,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from django.utils.translation import gettext_noop
+
 from audit.recorder import AuditUnavailable
 from executor.approval_models import REASON_LIMIT, ApprovalState
 from executor.approval_reads import PendingApproval, find_approval
@@ -33,10 +35,11 @@ KEEPER = Principal(PrincipalKind.SYSTEM, "keeper", "keeper")
 _TRIES_MOST = 20
 REFUSED = refuse(ReasonCode.G15_APPROVAL_DENIED)
 LAPSED = refuse(ReasonCode.G16_APPROVAL_EXPIRED)
-UNKNOWN = refuse(ReasonCode.G8_UNKNOWN_ACTION, message="There is no such approval.")
-DECIDED = refuse(ReasonCode.G11_INVALID_PAYLOAD, message="This is decided already.")
+UNKNOWN = refuse(ReasonCode.G8_UNKNOWN_ACTION, message=gettext_noop("There is no such approval."))
+DECIDED = refuse(ReasonCode.G11_INVALID_PAYLOAD, message=gettext_noop("This is decided already."))
 BUSY = refuse(
-    ReasonCode.E5_INTERNAL_ERROR, message="Others decided all the while; please look again."
+    ReasonCode.E5_INTERNAL_ERROR,
+    message=gettext_noop("Others decided all the while; please look again."),
 )
 
 
@@ -142,7 +145,7 @@ def object_to(approval: PendingApproval, approver: Approver, reason: str) -> Ver
         return standing
     complaint = complaint_about(reason, "")
     if complaint:
-        return refuse(ReasonCode.G11_INVALID_PAYLOAD, message=f"reason: {complaint}")
+        return refuse(ReasonCode.G11_INVALID_PAYLOAD, message=complaint)
     return None
 
 
@@ -150,13 +153,15 @@ def object_to_person(approval: PendingApproval, approver: Approver) -> Verdict |
     """Return why this person may not decide about this run at all, ``None`` when they may."""
     message = ""
     if not approver.permitted:
-        message = "Your account may not decide about runs."
+        message = gettext_noop("Your account may not decide about runs.")
     elif approval.groups and not approver.groups.intersection(approval.groups):
         message = "Only members of " + ", ".join(approval.groups) + " decide about this."
     elif approver.names & (approval.barred | _behind(approval)):
-        message = "Nobody decides about their own request, or about one of a key of theirs."
+        message = gettext_noop(
+            "Nobody decides about their own request, or about one of a key of theirs."
+        )
     elif any(decision["person"] == approver.username for decision in approval.decisions):
-        message = "You have decided about this already; it needs somebody else."
+        message = gettext_noop("You have decided about this already; it needs somebody else.")
     return refuse(ReasonCode.G2_SCOPE_DENIED, message=message) if message else None
 
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.utils.translation import gettext_noop
+
 from executor.approval_models import REASON_LIMIT, ApprovalState
 from executor.approval_reads import find_approval
 from executor.approval_statements import OPEN_APPROVAL, OPEN_WAITING_RUN
@@ -61,7 +63,7 @@ def request_approval(
     action = decision.action
     complaint = complaint_about(request.reason, action.reason_pattern)
     if complaint:
-        return Ran(refuse(ReasonCode.G11_INVALID_PAYLOAD, message=f"reason: {complaint}"))
+        return Ran(refuse(ReasonCode.G11_INVALID_PAYLOAD, message=complaint))
     run = queued_row(governed, decision, request)
     principal = governed.principal
     approval = {
@@ -98,14 +100,17 @@ def request_approval(
 
 
 def complaint_about(reason: str, pattern: str) -> str:
-    """Return what is wrong with a reason, empty when nothing is."""
+    """Return a sentence that says what is wrong with a reason, empty when nothing is."""
     text = reason.strip()
     if not text:
-        return "must say why this is asked for; approvers read it."
+        return gettext_noop("reason: must say why this is asked for; approvers read it.")
     if len(text) > REASON_LIMIT or not text.isprintable():
-        return f"must be one line of at most {REASON_LIMIT} printable characters."
+        return f"reason: must be one line of at most {REASON_LIMIT} printable characters."
     if pattern and not compiled(pattern).matches(text):
-        return "does not have the form that this action asks for (a ticket number, for example)."
+        return gettext_noop(
+            "reason: does not have the form that this action asks for "
+            "(a ticket number, for example)."
+        )
     return ""
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 from django.conf import settings
+from django.utils.translation import gettext_noop
 
 from executor.decision import Decision
 from executor.ending import KILL_WAIT_S, TERM_GRACE_S
@@ -37,7 +38,9 @@ LOOK_EVERY_S = 0.04
 STOPPING_S = TERM_GRACE_S + KILL_WAIT_S + 0.3
 
 QUEUED = refuse(ReasonCode.E1_QUEUED)
-FULL = refuse(ReasonCode.G12_TIMEOUT, message="Too many of these run or wait already.")
+FULL = refuse(
+    ReasonCode.G12_TIMEOUT, message=gettext_noop("Too many of these run or wait already.")
+)
 TIMED_OUT = refuse(ReasonCode.E12_TIMEOUT)
 
 

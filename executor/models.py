@@ -9,6 +9,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator, RegexVa
 from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop
 
 from executor.approval_models import Approval, ApprovalDecision
 from executor.schedule_models import ActionSchedule, ScheduleFiring
@@ -146,7 +147,7 @@ class Action(models.Model):
         db_table = "executor_actions"
         verbose_name = _("action")
         verbose_name_plural = _("actions")
-        permissions = [("run_action", "May run actions")]
+        permissions = [("run_action", gettext_noop("May run actions"))]
 
     def __str__(self) -> str:
         return self.name
@@ -254,9 +255,9 @@ class CommandRun(models.Model):
         verbose_name = _("command run")
         verbose_name_plural = _("command runs")
         permissions = [
-            ("view_output", "May see what runs printed"),
-            ("cancel_commandrun", "May stop runs"),
-            ("approve_run", "May decide about runs that wait for approval"),
+            ("view_output", gettext_noop("May see what runs printed")),
+            ("cancel_commandrun", gettext_noop("May stop runs")),
+            ("approve_run", gettext_noop("May decide about runs that wait for approval")),
         ]
         indexes = [
             models.Index(fields=["requested_at", "execution_id"], name="command_runs_newest"),

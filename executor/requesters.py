@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from django.contrib.auth import get_user_model
+from django.utils.translation import gettext_noop
 
 from executor.requests import RunRequest
 from techno.access.standing import key_standing
@@ -70,6 +71,6 @@ def _person_now(principal: Principal) -> Principal | Verdict:
         return refuse(
             ReasonCode.G2_SCOPE_DENIED,
             http_status=200,
-            message="The person who asked for this may not run actions any more.",
+            message=gettext_noop("The person who asked for this may not run actions any more."),
         )
     return principal

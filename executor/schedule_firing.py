@@ -16,6 +16,7 @@ import structlog
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from audit.recorder import AuditUnavailable
 from executor.cron import next_due
@@ -193,7 +194,9 @@ def _ask(schedule: ActionSchedule, governed: Governed) -> Ran:
             refuse(
                 ReasonCode.E5_INTERNAL_ERROR,
                 http_status=200,
-                message="The schedule's parameters cannot be opened any more; set them again.",
+                message=gettext_noop(
+                    "The schedule's parameters cannot be opened any more; set them again."
+                ),
             )
         )
     except StoreError:

@@ -7,6 +7,7 @@ from django.core.validators import RegexValidator
 from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop
 
 from executor.cron import BadSchedule, checked_expression, zone_of
 
@@ -62,7 +63,7 @@ class ActionSchedule(models.Model):
         blank=True,
         help_text=_("The key's public prefix. Empty: an identity of the schedule's own."),
     )
-    enabled = models.BooleanField(_("enabled"), default=True)
+    enabled = models.BooleanField(_("active"), default=True)
     paused_at = models.DateTimeField(_("paused"), null=True, editable=False)
     paused_by = models.CharField(_("paused by"), max_length=150, blank=True, editable=False)
     next_due_at = models.DateTimeField(_("next due"), null=True, editable=False)
@@ -72,7 +73,7 @@ class ActionSchedule(models.Model):
 
     class Meta:
         db_table = "executor_schedules"
-        permissions = [("run_schedule", "Can run a schedule now")]
+        permissions = [("run_schedule", gettext_noop("Can run a schedule now"))]
         verbose_name = _("schedule")
         verbose_name_plural = _("schedules")
         indexes = [

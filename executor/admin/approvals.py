@@ -116,7 +116,7 @@ class ApprovalAdmin(LedgerAdmin):
             "decisions": standing.decisions,
             "open": standing.is_open,
             "may_decide": standing.is_open and objection is None,
-            "objection": objection.message if objection is not None else "",
+            "objection": gettext(objection.message) if objection is not None else "",
             "left": time_left(standing),
             "decision_form": DecisionForm(label_suffix=""),
             "run_url": link(request, Kind.RUN, identity),

@@ -58,7 +58,7 @@ class ActionScheduleAdmin(PortalModelAdmin):
     def state(self, schedule: ActionSchedule) -> SafeString:
         """Whether it fires."""
         if schedule.enabled:
-            return fragments.state_badge("approved", gettext("enabled"))
+            return fragments.state_badge("approved", gettext("active"))
         return fragments.state_badge("expired", gettext("paused"))
 
     @admin.display(description=_("cron expression"))
@@ -97,7 +97,7 @@ class ActionScheduleAdmin(PortalModelAdmin):
             raise PermissionDenied
         form = ScheduleForm(request.user, data=request.POST or None)
         if form.is_valid() and _kept(form, lambda: add_schedule(_act(request), form.plan())):
-            messages.success(request, gettext("The schedule is kept."))
+            messages.success(request, gettext("The schedule is saved."))
             return HttpResponseRedirect(reverse("admin:executor_actionschedule_changelist"))
         return self._page(request, {"title": gettext("Add a schedule"), "form": form})
 
@@ -121,7 +121,7 @@ class ActionScheduleAdmin(PortalModelAdmin):
         if form.is_valid() and _kept(
             form, lambda: change_schedule(_act(request), schedule, form.plan())
         ):
-            messages.success(request, gettext("The schedule is kept."))
+            messages.success(request, gettext("The schedule is saved."))
             return HttpResponseRedirect(request.path)
         context = {"title": schedule.name, "form": form, "may_change": may_change}
         return self._page(request, context | _told(request, schedule))

@@ -78,7 +78,7 @@ class Migration(migrations.Migration):
                         verbose_name="runs as key",
                     ),
                 ),
-                ("enabled", models.BooleanField(default=True, verbose_name="enabled")),
+                ("enabled", models.BooleanField(default=True, verbose_name="active")),
                 (
                     "paused_at",
                     models.DateTimeField(editable=False, null=True, verbose_name="paused"),

@@ -9,6 +9,7 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from techno.access.models import ApiKey
 from techno.access.terms import read_terms, terms_of, widened
@@ -18,6 +19,9 @@ from techno.governance.restrictions import Rate
 from techno.governance.trace import iso
 
 DESCRIBED = ("label", "owner", "purpose")
+_WIDER = gettext_noop(
+    "%(term)s: this would let the key do more than it may; issue a new version of it instead."
+)
 
 
 def describe_key(prefix: str, *, act: Governed | None = None, **texts: str) -> ApiKey:
@@ -54,10 +58,7 @@ def restrict_key(prefix: str, *, act: Governed | None = None, **wanted: Any) -> 
         after = read_terms(**(as_wanted(key) | wanted))
         wider = widened(before, after)
         if wider:
-            raise ValidationError(
-                f"{wider[0]}: this would let the key do more than it may; issue a new version "
-                "of it instead."
-            )
+            raise ValidationError(_WIDER, params={"term": wider[0]})
         ApiKey.objects.filter(pk=key.pk).update(**after.columns())
         key.refresh_from_db()
         detail.update({"key": key.prefix, "label": key.label})
@@ -85,7 +86,7 @@ def suspend_key(prefix: str, *, act: Governed | None = None) -> ApiKey:
         key = _locked(prefix)
         _require_not_revoked(key)
         if key.suspended_at is not None:
-            raise ValidationError("The key is suspended already.")
+            raise ValidationError(gettext_noop("The key is suspended already."))
         _mark(key, detail, suspended_at=timezone.now())
     return key
 
@@ -96,7 +97,7 @@ def resume_key(prefix: str, *, act: Governed | None = None) -> ApiKey:
         key = _locked(prefix)
         _require_not_revoked(key)
         if key.suspended_at is None:
-            raise ValidationError("The key is not suspended.")
+            raise ValidationError(gettext_noop("The key is not suspended."))
         _mark(key, detail, suspended_at=None)
     return key
 
@@ -123,7 +124,7 @@ def _locked(prefix: str) -> ApiKey:
 
 def _require_not_revoked(key: ApiKey) -> None:
     if key.revoked_at is not None:
-        raise ValidationError("The key is revoked, which is for good.")
+        raise ValidationError(gettext_noop("The key is revoked, which is for good."))
 
 
 def _mark(key: ApiKey, detail: dict[str, Any], **moments: Any) -> None:

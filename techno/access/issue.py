@@ -13,6 +13,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
+from django.utils.translation import gettext_noop
 
 from techno.access.key_format import digest_of, make_key
 from techno.access.models import ApiKey
@@ -81,7 +82,8 @@ def ending_in_time(terms: Terms) -> Terms:
         return replace(terms, expires_at=last)
     if terms.expires_at > last:
         raise ValidationError(
-            f"expires: no key may live longer than {settings.KEY_LIFETIME_MOST_DAYS} days."
+            gettext_noop("expires: no key may live longer than %(days)s days."),
+            params={"days": settings.KEY_LIFETIME_MOST_DAYS},
         )
     return terms
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from techno.access.change import as_wanted
 from techno.access.issue import IssuedKey, ending_in_time, keep_new_key, told_of
@@ -67,9 +68,9 @@ def next_end(old: ApiKey) -> datetime:
 
 def _require_newest(old: ApiKey) -> None:
     if old.revoked_at is not None:
-        raise ValidationError("The key is revoked; issue another one.")
+        raise ValidationError(gettext_noop("The key is revoked; issue another one."))
     if old.lineage and ApiKey.objects.filter(lineage=old.lineage, version__gt=old.version).exists():
-        raise ValidationError("The key has a newer version already; rotate that one.")
+        raise ValidationError(gettext_noop("The key has a newer version already; rotate that one."))
 
 
 def _end_of_old(old: ApiKey, overlap_until: datetime | None) -> datetime:

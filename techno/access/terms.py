@@ -14,6 +14,7 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from techno.access.models import ApiKey
 from techno.governance.hours import read_hours
@@ -32,6 +33,10 @@ WINDOW_MOST_S = 86_400
 CONCURRENT_MOST = 1_000
 NETWORKS_MOST = 100
 ACTIONS_MOST = 1_000
+_NAME_RULE = gettext_noop(
+    "allowed actions: %(name)s must be 3 to 32 characters of A-Z and underscore, or a pattern in "
+    "which * stands for any of them."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +102,7 @@ def read_terms(
 ) -> Terms:
     """Return the terms that were asked for. Raises ``ValidationError`` naming field and rule."""
     if expires_at is not None and expires_at <= timezone.now():
-        raise ValidationError("expires: the time must lie in the future.")
+        raise ValidationError(gettext_noop("expires: the time must lie in the future."))
     return Terms(
         scopes=check_scopes(scopes),
         actions=check_actions(allowed_actions),
@@ -159,10 +164,7 @@ def check_actions(actions: Iterable[str] | None) -> tuple[str, ...] | None:
     for name in names:
         least = 1 if "*" in name else 3
         if ACTION_PATTERN.fullmatch(name) is None or len(name) < least:
-            raise ValidationError(
-                f"allowed actions: {name!r} must be 3 to 32 characters of A-Z and underscore, or "
-                "a pattern in which * stands for any of them."
-            )
+            raise ValidationError(_NAME_RULE, params={"name": repr(name)})
     if len(names) > ACTIONS_MOST:
         raise ValidationError(f"allowed actions: there may be {ACTIONS_MOST} at most.")
     return names or None

@@ -9,10 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from django.core.exceptions import ValidationError
 from django.test import Client
 from django.urls import reverse
+from django.utils.translation import override
 from django.utils.translation.template import templatize
 
+from techno.access.admin.key_forms import in_the_readers_language
+from techno.access.terms import read_terms
 from techno.governance.reason_codes import ReasonCode
 from techno.governance.verdict import refuse
 from tests.isolation import REPOSITORY
@@ -109,3 +113,13 @@ def test_pages_speak_the_browsers_language(
     assert menu in html
     assert meaning in html
     assert f'<html lang="{language[:2]}' in html or language == "xx"
+
+
+def test_what_a_service_refuses_is_told_in_the_readers_language() -> None:
+    with override("pt-br"):
+        with pytest.raises(ValidationError) as refused:
+            read_terms(scopes=["execute"], allowed_actions=["50%"])
+        assert refused.value.messages[0].startswith("allowed actions: '50%' must be")
+        (told,) = in_the_readers_language(refused.value)
+        assert told.startswith("ações permitidas: '50%' precisa ter")
+        assert in_the_readers_language(ValidationError("100% new")) == ["100% new"]

@@ -23,7 +23,12 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_variables
 
-from techno.access.admin.key_forms import IssueKeyForm, NextVersionForm, RestrictKeyForm
+from techno.access.admin.key_forms import (
+    IssueKeyForm,
+    NextVersionForm,
+    RestrictKeyForm,
+    in_the_readers_language,
+)
 from techno.access.change import restrict_key, resume_key, revoke_key, suspend_key
 from techno.access.issue import IssuedKey, issue_key
 from techno.access.models import ApiKey
@@ -205,7 +210,7 @@ class KeyActs(PortalModelAdmin):
         try:
             act.service(key.prefix, act=act_of_person(request))
         except ValidationError as error:
-            self.message_user(request, " ".join(error.messages), messages.WARNING)
+            self.message_user(request, " ".join(in_the_readers_language(error)), messages.WARNING)
         else:
             self.log_change(request, key, [{"changed": {"fields": [act.name]}}])
             self.message_user(request, str(act.done), messages.SUCCESS)

@@ -12,6 +12,7 @@ from django.core.exceptions import ValidationError
 from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.text import format_lazy
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from techno.access.models import ApiKey
@@ -161,7 +162,7 @@ class TermsForm(forms.Form):
 
     def refuse(self, error: ValidationError) -> None:
         """Show why a service refused what the form asks for."""
-        self.add_error(None, ValidationError(error.messages))
+        self.add_error(None, in_the_readers_language(error))
 
 
 class IssueKeyForm(TermsForm):
@@ -236,3 +237,10 @@ def initial_of(key: ApiKey) -> dict[str, Any]:
         "concurrent": key.concurrent_most,
         "expires_at": key.expires_at,
     }
+
+
+def in_the_readers_language(error: ValidationError) -> list[str]:
+    """Return what a service refused. It says so in English, for terminals and the record too."""
+    each = ValidationError([error]).error_list
+    texts = [(gettext(str(one.message)), one.params) for one in each]
+    return [text % params if params else text for text, params in texts]
