@@ -91,7 +91,7 @@ def fetch_logs(query: AuditQuery, *, ask: Ask | None = None) -> Page:
     """
     start = decode_cursor(query.cursor) if query.cursor else None
     sql, parameters = select(query, start)
-    rows = (ask or store().list_reads.rows)(sql, parameters)
+    rows = (ask or store().ordered_reads.rows)(sql, parameters)
     more = len(rows) > query.limit
     rows = rows[: query.limit]
     if start is not None and start.direction is Direction.NEWER:

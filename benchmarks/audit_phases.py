@@ -20,7 +20,7 @@ from benchmarks.service import PROJECT, RESULTS
 from techno.database.connection import DeadlineConnection, connect
 from techno.database.current import store
 from techno.database.group_commit import Write
-from techno.database.store import LIST_SETTINGS
+from techno.database.store import ORDERED_SETTINGS
 from techno.embedded import EmbeddedPostgres
 from techno.gate import begin
 from techno.governance.verdict import APPROVED
@@ -58,7 +58,7 @@ def read(
 
     def lists(server: EmbeddedPostgres) -> DeadlineConnection:
         return connect(
-            server.connection(), deadline_s=DEADLINE_S, name="benchmark", settings=LIST_SETTINGS
+            server.connection(), deadline_s=DEADLINE_S, name="benchmark", settings=ORDERED_SETTINGS
         )
 
     with lists(small) as few, lists(large) as many:

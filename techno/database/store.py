@@ -18,9 +18,9 @@ BATCHES_WAITED_FOR = 2
 POINT_SETTINGS = {"enable_seqscan": "off"}
 BATCH_SETTINGS = POINT_SETTINGS | {"enable_hashjoin": "off", "enable_mergejoin": "off"}
 
-#: A page of a list is the next few rows of an index. Where statistics are old, or were never made,
-#: the planner takes a month for a handful of rows that could as well be sorted.
-LIST_SETTINGS = {
+#: For lists of which every page is the next few rows of an index in its order. Where statistics are
+#: old, or were never made, the planner takes a month for a handful of rows that it might sort.
+ORDERED_SETTINGS = {
     **BATCH_SETTINGS,
     "enable_bitmapscan": "off",
     "enable_sort": "off",
@@ -59,7 +59,15 @@ class Store:
             name="techno-lists",
             deadline_s=max(deadline_s, LIST_DEADLINE_S),
             most=LIST_CONNECTIONS_MOST,
-            settings=LIST_SETTINGS,
+        )
+        #: For lists that have an index for every question: nothing else is considered.
+        self.ordered_reads = Reads(
+            parameters,
+            self.circuit,
+            name="techno-ordered",
+            deadline_s=max(deadline_s, LIST_DEADLINE_S),
+            most=LIST_CONNECTIONS_MOST,
+            settings=ORDERED_SETTINGS,
         )
         self.shared_reads = SharedReads(self.reads.row, wait_s=deadline_s * BATCHES_WAITED_FOR)
 

@@ -17,7 +17,7 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
-from techno.database.store import LIST_SETTINGS
+from techno.database.store import ORDERED_SETTINGS
 from techno.portal.keyset import BadCursor, KeysetPage
 from techno.portal.ledger_filters import LedgerFilters
 from techno.portal.model_admin import ROWS_A_PAGE, PortalModelAdmin
@@ -38,7 +38,7 @@ def portal_rows(sql: str, parameters: Any) -> list[tuple[Any, ...]]:
 
 
 #: For this question alone, and in one transaction with it.
-_AS_A_LIST = "".join(f"SET LOCAL {name} = {value};\n" for name, value in LIST_SETTINGS.items())
+_AS_A_LIST = "".join(f"SET LOCAL {name} = {value};\n" for name, value in ORDERED_SETTINGS.items())
 
 
 class LedgerAdmin(PortalModelAdmin):
