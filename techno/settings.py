@@ -216,6 +216,11 @@ USERSESSIONS_ADAPTER = "techno.people.adapters.sessions.SessionsAdapter"
 MFA_ADAPTER = "techno.people.adapters.second_factors.SecondFactorAdapter"
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_FORMS = {
+    "authenticate_webauthn": "techno.people.adapters.forms.AuthenticatePasskey",
+    "login_webauthn": "techno.people.adapters.forms.LoginPasskey",
+    "reauthenticate_webauthn": "techno.people.adapters.forms.ReauthenticatePasskey",
+}
 MFA_TOTP_ISSUER = "Techno OS"
 MFA_RECOVERY_CODES_SHOW_ONCE = True
 SOCIALACCOUNT_ADAPTER = "techno.people.adapters.single_sign_on.SingleSignOnAdapter"

@@ -162,3 +162,12 @@ def test_changing_the_password_is_on_record_without_it() -> None:
     user.refresh_from_db()
     assert user.check_password(new)
     assert browser.get("/admin/").status_code == 200
+
+
+@pytest.mark.parametrize("sent", ['{"id": "x"}', "[1]", '{"response": {"userHandle": "MQ"}}'])
+def test_a_passkey_that_is_refused_is_on_record(sent: str) -> None:
+    address = f"192.0.2.{60 + len(sent)}"
+    answer = Client().post(reverse("mfa_login_webauthn"), {"credential": sent}, REMOTE_ADDR=address)
+    assert answer["Location"] == LOGIN
+    (row,) = rows(action="person.sign_in", user_ip=address)
+    assert row.detail == {"failed": "second factor", "name": None}
