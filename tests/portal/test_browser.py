@@ -26,12 +26,19 @@ pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on the path"),
 ]
 ZONE = "America/Sao_Paulo"
+#: A run is queued, taken by a worker and heard of by its page within this, whatever the load.
+LIVE_LIMIT_MS = 60_000
 HOSTILE = "<script>document.title='taken'</script><img src=x onerror=\"document.title='taken'\">"
 PAGES = (
     "/admin/",
     "/admin/audit/audittrace/",
     "/admin/audit/audittrace/?status=BLOCKED&since=2026-01-01T00:00",
     "/admin/executor/commandrun/",
+    "/admin/executor/commandrun/new/",
+    "/admin/executor/commandrun/new/ASK_FIRST/",
+    "/admin/executor/approval/",
+    "/admin/executor/actionschedule/",
+    "/admin/executor/actionschedule/add/",
     "/admin/executor/action/",
     "/admin/executor/action/add/",
     "/admin/access/apikey/",
@@ -57,6 +64,8 @@ def portal(start_service: Services) -> Iterator[Service]:
     """A service with some history."""
     with start_service() as service:
         service.add_action("HOSTILE", ["/bin/echo", HOSTILE])
+        slow = ["/bin/sh", "-c", "echo has begun; sleep 600"]
+        service.add_action("ASK_FIRST", slow, approvals_needed=1, timeout_s=900)
         with service.client() as console:
             for command in ("GET_STATUS", "HOSTILE", "NO_SUCH_ACTION"):
                 console.post("/api/execute", json={"command": command})
@@ -255,3 +264,30 @@ def test_without_scripts_everything_can_still_be_read(browser: Browser, portal: 
         page.goto("/admin/audit/audittrace/?status=BLOCKED")
         expect(page.locator("main time").first).to_contain_text("UTC")
         expect(page.locator(".copy").first).to_be_hidden()
+
+
+@pytest.fixture(scope="module")
+def asking(portal: Service) -> str:
+    """A key behind which stands somebody else than who signs in here."""
+    return portal.issue_key("--owner", "somebody else", "--scope", "execute")
+
+
+def test_a_run_is_approved_watched_and_stopped(page: Page, portal: Service, asking: str) -> None:
+    """The whole way by keyboard and button, on a page that follows the run by itself."""
+    with portal.client(asking) as console:
+        body = {"command": "ASK_FIRST", "reason": "to be watched"}
+        execution_id = console.post("/api/execute", json=body).json()["execution_id"]
+    page.goto("/admin/executor/approval/")
+    page.locator(f'a[href="/admin/executor/approval/{execution_id}/"]').first.press("Enter")
+    page.get_by_label("Reason").fill("read it")
+    page.get_by_role("button", name="Approve").press("Enter")
+    expect(page.get_by_role("status")).to_contain_text("You approved the run.")
+    page.locator(f'a[href="/admin/executor/commandrun/{execution_id}/change/"]').or_(
+        page.locator(f'a[href="/admin/executor/commandrun/{execution_id}/"]')
+    ).first.click()
+    printed = page.locator('[data-live-stream="stdout"]')
+    expect(printed).to_contain_text("has begun", timeout=LIVE_LIMIT_MS)
+    page.get_by_label("Reason").fill("seen enough")
+    page.get_by_role("button", name="Stop the run").press("Enter")
+    expect(page.locator("dl.reasons")).to_contain_text("E8_cancelled", timeout=LIVE_LIMIT_MS)
+    expect(page.locator("main")).to_contain_text("has begun")
