@@ -7,7 +7,6 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import structlog
 
@@ -16,9 +15,9 @@ log = structlog.get_logger(__name__)
 _MODE = 0o700
 
 
-def directory_of(execution_id: str) -> Path:
+def directory_of(execution_id: str) -> str:
     """Return where the private directory of a run is. Its name cannot be guessed beforehand."""
-    return Path(tempfile.gettempdir()) / f"techno-{execution_id}"
+    return f"{tempfile.gettempdir()}/techno-{execution_id}"
 
 
 @contextmanager
@@ -28,11 +27,11 @@ def private_directory(execution_id: str, owner: tuple[int, int] | None = None) -
     Raises ``OSError`` when it cannot be made, or is there already.
     """
     path = directory_of(execution_id)
-    path.mkdir(mode=_MODE)
+    os.mkdir(path, _MODE)
     try:
         if owner is not None:
             os.chown(path, *owner)
-        yield str(path)
+        yield path
     finally:
         remove_directory(execution_id)
 
@@ -41,35 +40,33 @@ def remove_directory(execution_id: str) -> None:
     """Remove what is left of a run's directory. Never raises: what stays is told in the log."""
     path = directory_of(execution_id)
     try:
-        path.rmdir()  # most commands leave nothing behind
+        os.rmdir(path)  # most commands leave nothing behind
     except FileNotFoundError:
         return
     except OSError:
         _remove_tree(path)
 
 
-def _remove_tree(path: Path) -> None:
+def _remove_tree(path: str) -> None:
     for last in (False, True):
         try:
             shutil.rmtree(path)  # follows no link
         except (OSError, RecursionError) as error:
             if last:
-                log.warning(
-                    "a run's directory could not be removed", path=str(path), cause=str(error)
-                )
+                log.warning("a run's directory could not be removed", path=path, cause=str(error))
             else:
                 _open_up(path)
         else:
             return
 
 
-def _open_up(path: Path) -> None:
+def _open_up(path: str) -> None:
     """Take back the permission to enter and empty directories that a program took away.
 
     A name may be a link to anywhere by now: what is changed is what was opened, never a path.
     """
     try:
-        _take(str(path), None)
+        _take(path, None)
         for _, below, _, descriptor in os.fwalk(path):
             for name in below:
                 _take(name, descriptor)

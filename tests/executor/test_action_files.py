@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import uuid
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.db import ProgrammingError, transaction
 
 from audit.models import AuditTrace
@@ -245,3 +247,36 @@ def test_lines_are_found_through_quotes_and_dots() -> None:
     found = [lines.of("a"), lines.of("b", "c d", "e", "f"), lines.of("g", "h"), lines.of("z")]
     assert found == [1, 3, 6, 1]
     assert lines.of("b", "c d", "nothing", "here") == 2
+
+
+def command(*arguments: str) -> str:
+    printed = io.StringIO()
+    call_command("actions", *arguments, stdout=printed)
+    return printed.getvalue()
+
+
+def test_a_directory_is_loaded_whole_or_not_at_all(tmp_path: Path, name: str) -> None:
+    (tmp_path / "a.toml").write_text(f'[action.{name}]\nargv = ["/bin/true"]\n')
+    (tmp_path / "b.toml").write_text("[action.BAD]\n")
+    with pytest.raises(CommandError, match=r"b\.toml:1: action\.BAD: argv"):
+        command("load", str(tmp_path))
+    assert not Action.objects.filter(name=name).exists()
+    (tmp_path / "b.toml").write_text(f'[action.{name}]\nargv = ["/bin/false"]\n')
+    with pytest.raises(CommandError, match=r"stands in a\.toml already"):
+        command("load", str(tmp_path))
+    (tmp_path / "b.toml").unlink()
+    assert f"{name}: created" in command("check", str(tmp_path))
+    assert not Action.objects.filter(name=name).exists()
+    assert f"{name}: created\n  argv: None -> ['/bin/true']" in command("load", str(tmp_path))
+    assert command("load", str(tmp_path)) == "a.toml: 0 created, 0 changed, 1 unchanged\n"
+
+
+def test_switching_by_command_says_what_it_did(tmp_path: Path, name: str) -> None:
+    load(write(tmp_path, f'[action.{name}]\nargv = ["/bin/true"]\n'))
+    assert command("disable", name) == f"{name} is disabled.\n"
+    assert command("disable", name) == f"{name} was disabled already.\n"
+    assert "enabled = false" in command("export", name)
+    assert command("enable", name) == f"{name} is enabled.\n"
+    for verb in ("enable", "export"):
+        with pytest.raises(CommandError, match="There is no action NO_SUCH"):
+            command(verb, "NO_SUCH")

@@ -38,7 +38,7 @@ def perform(
     execution_id = execution_id or f"run_{uuid.uuid4().hex}"
     decision = Decision(action, argv, argv, {}, {})
     result = program.perform(decision, execution_id, Watch(execution_id))
-    assert not directory_of(execution_id).exists()
+    assert not Path(directory_of(execution_id)).exists()
     verdict = verdict_of(result)
     return result, verdict.codes, verdict.message
 
@@ -134,7 +134,7 @@ def test_what_a_program_finds(script: str, isolation: dict[str, Any], printed: s
     execution_id = f"run_{uuid.uuid4().hex}"
     result, codes, _ = shell(script, execution_id=execution_id, **isolation)
     if printed is not None:
-        assert result.stdout == printed.replace("{own}", str(directory_of(execution_id))), result
+        assert result.stdout == printed.replace("{own}", directory_of(execution_id)), result
         assert codes == []
 
 
