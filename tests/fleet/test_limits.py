@@ -11,6 +11,7 @@ import pytest
 from tests.contract.promises import Promises
 from tests.fleet.scene import Scene
 
+pytestmark = pytest.mark.slow
 AT_ONCE = 5
 
 
