@@ -15,11 +15,12 @@ from benchmarks import service
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A running service; ``environment`` is that of its commands."""
+    """A running service; ``environment`` is that of its commands, ``pid`` its supervisor."""
 
     port: int
     key: str
     environment: dict[str, str]
+    pid: int
 
     @property
     def url(self) -> str:
@@ -45,6 +46,6 @@ def measured(**settings: str) -> Iterator[Measured]:
         ) as process:
             service._wait_for(port, process, directory / "service.log")
             key = service.manage(environment, "apikey", "create", "benchmark")
-            yield Measured(port, key, environment)
+            yield Measured(port, key, environment, process.pid)
     finally:
         shutil.rmtree(directory, ignore_errors=True)

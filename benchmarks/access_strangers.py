@@ -2,7 +2,8 @@
 
 ``python -m benchmarks.access_strangers flood`` measures a good key alone, and while wrong ones come
 from the same address; ``… timing`` measures refusals of a known prefix with a wrong secret beside
-those of an unknown prefix, in turns, and compares their distributions.
+those of an unknown prefix, in turns, and compares their distributions; ``… cost`` measures what
+both sorts of request cost in processor time.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import httpx
 
 from benchmarks import service
 from benchmarks.access_scene import Measured, measured
+from benchmarks.cpu_time import used_s
 from techno.access.key_format import make_key
 from techno.governance.key_text import checksum
 
@@ -27,6 +29,7 @@ TURNS = 6
 TURN_S = 3.0
 SNAPSHOT_S = 13.0
 TRIES = 4_000
+COUNTED = 2_000
 PATH = "/api/whoami"
 #: Wrong keys a second: what a single stranger may send without filling the processors himself.
 PACES = (200, 500)
@@ -113,6 +116,30 @@ def flood() -> None:
                           "rows": added}), flush=True)  # fmt: skip
 
 
+def cost() -> None:
+    """Measure what a good request and a stranger's cost the service in processor time.
+
+    That does not depend on what else the machine does: at so many strangers a second, theirs is
+    the share of the processors that a good key no longer has.
+    """
+    with measured(TECHNO_WORKERS="1") as scene:
+        good_key(scene, 300)
+        strangers(scene.url, 1e9, 600.0, 100)  # from here on they are refused unread
+        found = {}
+        for name, ask in (
+            ("good", lambda: good_key(scene, COUNTED)),
+            ("stranger", lambda: strangers(scene.url, 1e9, 50.0, COUNTED)),
+            ("nothing", lambda: time.sleep(5)),
+        ):
+            before = [used_s(scene.pid, database=which) for which in (False, True)]
+            ask()
+            after = [used_s(scene.pid, database=which) for which in (False, True)]
+            service_s, database_s = (b - a for a, b in zip(before, after, strict=True))
+            found[name] = {"service_us": round(service_s / COUNTED * 1e6),
+                           "database_us": round(database_s / COUNTED * 1e6)}  # fmt: skip
+        print(json.dumps({"each_of": COUNTED, **found}))
+
+
 def timing() -> None:
     """Measure both refusals in turns, with the limit on refusals out of the way."""
     with measured(TECHNO_REFUSALS_A_MINUTE_MOST="1000000", TECHNO_WORKERS="1") as scene:
@@ -157,4 +184,4 @@ def compared(one: list[float], other: list[float]) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    {"flood": flood, "timing": timing}[sys.argv[1]]()
+    {"flood": flood, "timing": timing, "cost": cost}[sys.argv[1]]()
