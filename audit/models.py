@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop
 
 from techno.governance.status import Status
 
@@ -76,8 +77,8 @@ class AuditTrace(InsertOnly):
         verbose_name_plural = _("traces")
         default_permissions = ("view",)
         permissions = [
-            ("export_audittrace", "May export the log"),
-            ("verify_log", "May verify the log"),
+            ("export_audittrace", gettext_noop("May export the log")),
+            ("verify_log", gettext_noop("May verify the log")),
         ]
         # No ordering here: lists are ordered by (timestamp, trace_id) where they are made, and
         # nothing else shall pay for a sort.

@@ -13,7 +13,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from techno.people.admin.people import within_group
-from techno.people.admin.permitting import Permitting
+from techno.people.admin.permitting import Permitting, told_permission
 from techno.people.models import GroupRule
 from techno.people.roles import BY_NAME
 from techno.portal import fragments
@@ -48,11 +48,20 @@ class GroupAdmin(Permitting, DjangoGroupAdmin):  # type: ignore[misc]
     form = GroupForm
     list_display = ("name", "purpose", "needs_factor")
     list_select_related = ("rule",)
-    fieldsets = ((None, {"fields": ("name", "requires_mfa", "permissions")}),)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Group | None = None) -> Any:
         """What the release says of its roles is not changed here."""
-        return ("name", "permissions") if obj is not None and of_release(obj) else ()
+        return ("name", "allows") if self._is_fixed(request, obj) else ()
+
+    def get_fieldsets(self, request: HttpRequest, obj: Group | None = None) -> Any:
+        """Permissions that cannot be changed are told as those that can are."""
+        last = "allows" if self._is_fixed(request, obj) else "permissions"
+        return ((None, {"fields": ("name", "requires_mfa", last)}),)
+
+    def _is_fixed(self, request: HttpRequest, group: Group | None) -> bool:
+        if group is None:
+            return False
+        return of_release(group) or not self.has_change_permission(request, group)
 
     def has_change_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
         """Whoever may change groups, and has all that this one gives."""
@@ -83,6 +92,14 @@ class GroupAdmin(Permitting, DjangoGroupAdmin):  # type: ignore[misc]
         """What one of the release's roles is for."""
         role = BY_NAME.get(group.name)
         return fragments.text_or_nothing(str(role.purpose) if role else "")
+
+    @admin.display(description=_("permissions"))
+    def allows(self, group: Group) -> SafeString:
+        """The group's permissions, one a line."""
+        found = group.permissions.select_related("content_type").order_by(
+            "content_type__app_label", "content_type__model", "codename"
+        )
+        return fragments.lines(*(told_permission(one) for one in found))
 
     @admin.display(description=_("second factor"), boolean=True)
     def needs_factor(self, group: Group) -> bool:

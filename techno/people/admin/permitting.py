@@ -32,12 +32,17 @@ class PermissionField(ModelMultipleChoiceField):  # type: ignore[type-arg]
     """Permissions in the reader's language: what it is about, and what may be done."""
 
     def label_from_instance(self, obj: Permission) -> str:
-        """Return a permission's text; its own name where it is none of the usual four."""
-        verb, _separator, name = obj.codename.partition("_")
-        model = obj.content_type.model_class()
-        if verb not in _VERBS or model is None or name != model._meta.model_name:
-            return gettext(obj.name)
-        return f"{capfirst(str(model._meta.verbose_name_plural))}: {_VERBS[verb]}"
+        """Return a permission's text."""
+        return told_permission(obj)
+
+
+def told_permission(permission: Permission) -> str:
+    """Return a permission's text; its own name where it is none of the usual four."""
+    verb, _separator, name = permission.codename.partition("_")
+    model = permission.content_type.model_class()
+    if verb not in _VERBS or model is None or name != model._meta.model_name:
+        return gettext(permission.name)
+    return f"{capfirst(str(model._meta.verbose_name_plural))}: {_VERBS[verb]}"
 
 
 def useful_permissions() -> QuerySet[Permission]:

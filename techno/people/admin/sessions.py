@@ -16,6 +16,10 @@ from django.utils.translation import ngettext
 from techno.portal import fragments
 from techno.portal.model_admin import PortalModelAdmin
 
+# allauth gives its model no name that anybody translates.
+UserSession._meta.verbose_name = _("session")
+UserSession._meta.verbose_name_plural = _("sessions")
+
 
 @admin.register(UserSession)
 class SessionAdmin(PortalModelAdmin):
