@@ -199,6 +199,7 @@ def test_hostile_output_does_nothing(page: Page) -> None:
 def test_a_key_is_shown_once(page: Page, portal: Service) -> None:
     page.goto("/admin/access/apikey/add/")
     page.get_by_label("Label").fill("console of the browser")
+    page.get_by_label(re.compile("diagnostics:read")).check()
     page.get_by_role("button", name="Issue the key").click()
     secret = page.locator(".secret code").inner_text()
     page.get_by_role("button", name="Copy the key").click()
