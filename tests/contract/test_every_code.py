@@ -16,13 +16,9 @@ HERE = Path(__file__).resolve().parent
 EXECUTOR = "Executor: one would trust it with a production host"
 #: Codes of the contract that cannot appear yet, with what will make them.
 NOT_YET = {
-    "G14_approval_required": EXECUTOR,
-    "G15_approval_denied": EXECUTOR,
-    "G16_approval_expired": EXECUTOR,
     "G18_idempotency_conflict": EXECUTOR,
     "E1_queued": EXECUTOR,
     "E2_running": EXECUTOR,
-    "E8_cancelled": EXECUTOR,
 }
 
 
