@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.utils.translation import gettext_lazy as _
 
 from executor.definitions import FIELDS, with_program_found
@@ -59,6 +60,17 @@ class ActionForm(forms.ModelForm):  # type: ignore[type-arg]
             "name": forms.TextInput,
             "reason_pattern": forms.TextInput,
         }
+
+    def add_error(self, field: Any, error: Any) -> None:
+        """Note what is wrong; of a field that only a file may change, above the others."""
+        if field is None and hasattr(error, "error_dict"):
+            told: dict[str, list[ValidationError]] = {}
+            for name, faults in error.error_dict.items():
+                told.setdefault(name if name in self.fields else NON_FIELD_ERRORS, []).extend(
+                    faults
+                )
+            error = ValidationError(told)
+        super().add_error(field, error)
 
     def clean_argv(self) -> Any:
         """Look a program without a path up, once and for all."""

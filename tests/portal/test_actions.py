@@ -129,6 +129,20 @@ def test_of_an_action_from_a_file_only_the_switch_can_be_changed(admin_client: C
     assert admin_client.post(delete, {"post": "yes"}).status_code == 403
 
 
+def test_an_action_whose_file_breaks_a_rule_by_now_is_told_and_can_be_switched_off(
+    admin_client: Client,
+) -> None:
+    action = from_file(parameters={"x": {"type": "string"}})
+    page = reverse("admin:executor_action_change", args=[action.pk])
+    response = admin_client.post(page, {})
+    assert response.status_code == 200
+    assert "does not stand in argv" in response.content.decode()
+    chosen = {"action": "disable_selected", "_selected_action": [action.pk]}
+    assert "1 action is" in admin_client.post(LIST, chosen, follow=True).content.decode()
+    action.refresh_from_db()
+    assert not action.enabled
+
+
 def test_an_own_action_can_be_changed_and_deleted_but_not_renamed(admin_client: Client) -> None:
     form = typed()
     admin_client.post(ADD, form)
