@@ -33,6 +33,8 @@ RANGE_LEAVES = 20_000
 BATCH_LEAVES = 4_000
 DEADLINE_S = 3_600.0
 FINDINGS_MOST = 100
+#: Who waits for the others does so within the transaction that holds the snapshot.
+PATIENT = {"idle_in_transaction_session_timeout": "0"}
 
 
 class Kind(enum.StrEnum):
@@ -129,7 +131,7 @@ WHERE t.action = 'audit.archive' AND t.detail ->> 'sha256' = a.sha256
 def _open(parameters: dict[str, Any], snapshot: str) -> None:
     """Connect a worker process to the snapshot that all of them see."""
     global _connection
-    _connection = connect(parameters, deadline_s=DEADLINE_S, name="techno-verify")
+    _connection = connect(parameters, deadline_s=DEADLINE_S, name="techno-verify", settings=PATIENT)
     set_json_loads(loads, _connection)
     _connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
     _connection.execute(sql.SQL("SET TRANSACTION SNAPSHOT {}").format(snapshot))

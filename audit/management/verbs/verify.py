@@ -23,7 +23,7 @@ from audit.tree_verification import (
     verify_strays,
     verify_tree,
 )
-from audit.verification import DEADLINE_S, Damage, verify_rows
+from audit.verification import DEADLINE_S, PATIENT, Damage, verify_rows
 from techno.database.connection import DeadlineConnection, connect
 from techno.database.current import connection_parameters
 
@@ -47,7 +47,9 @@ def run(options: dict[str, Any], out: Any, err: Any) -> int:
     """Verify; print the findings. Returns 1 when there are any."""
     started_s = time.monotonic()
     parameters = connection_parameters()
-    with connect(parameters, deadline_s=DEADLINE_S, name="techno-verify") as connection:
+    with connect(
+        parameters, deadline_s=DEADLINE_S, name="techno-verify", settings=PATIENT
+    ) as connection:
         connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         damage, facts = _verify(connection, parameters, options, err)
     took_s = time.monotonic() - started_s
