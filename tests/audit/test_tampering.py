@@ -67,16 +67,14 @@ def test_a_changed_row(log: Service) -> None:
 
 
 def test_a_changed_companion(log: Service) -> None:
+    change = (
+        "UPDATE audit_traces SET principal_label = {} WHERE trace_id = "
+        "(SELECT trace_id FROM audit_leaves WHERE leaf_index = 3)"
+    )
     with intruder(log) as superuser:
-        superuser.execute(
-            "UPDATE audit_traces SET principal_label = 'somebody else' WHERE trace_id = "
-            "(SELECT trace_id FROM audit_leaves WHERE leaf_index = 3)"
-        )
+        superuser.execute(change.format("principal_label || ', somebody else'"))
         code, said = verify(log)
-        superuser.execute(
-            "UPDATE audit_traces SET principal_label = 'first key' WHERE trace_id = "
-            "(SELECT trace_id FROM audit_leaves WHERE leaf_index = 3)"
-        )
+        superuser.execute(change.format("split_part(principal_label, ', somebody else', 1)"))
     assert code == 1, said
     assert "changed" in said
     assert "leaf 3:" in said
