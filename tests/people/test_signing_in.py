@@ -69,6 +69,7 @@ def test_attempts_are_limited_and_the_refused_ones_leave_one_row() -> None:
     assert refused.status_code == 200  # the right password does not help now
 
 
+@pytest.mark.slow
 def test_an_address_that_asks_all_the_time_gets_429() -> None:
     codes = {attempt(unique("x"), "y", "192.0.2.54").status_code for _ in range(40)}
     assert codes == {200, 429}
@@ -84,6 +85,7 @@ def test_only_active_staff_gets_in() -> None:
     assert told == {"inactive"}
 
 
+@pytest.mark.slow
 def test_hashes_of_an_older_kind_become_argon2_at_the_next_sign_in() -> None:
     user = somebody(password=make_password(PASSWORD, hasher="pbkdf2_sha256"))
     assert attempt(user.username, PASSWORD).status_code == 302
