@@ -17,7 +17,8 @@ from tests.portal.making import client_of, make_run, person, record
 
 Listen = Callable[[], AbstractContextManager[list[str]]]
 LEDGER_TABLES = re.compile(r"\b(audit_\w+|command_runs)\b")
-FORBIDDEN = re.compile(r"\b(COUNT\s*\(|OFFSET\b)", re.IGNORECASE)
+#: ``OFFSET 0`` skips nothing: it keeps the planner from merging a subquery.
+FORBIDDEN = re.compile(r"\b(COUNT\s*\(|OFFSET\s+(?!0\b))", re.IGNORECASE)
 TRACES = reverse("admin:audit_audittrace_changelist")
 RUNS = reverse("admin:executor_commandrun_changelist")
 #: An id that nothing has. The same in every process: it is part of the tests' names.
