@@ -14,6 +14,8 @@ from executor.cron import BadSchedule, checked_expression, zone_of
 SCHEDULE_NAME = RegexValidator(
     r"\A[a-z0-9][a-z0-9-]{0,62}\Z", _("Lower-case letters, digits and hyphens, 63 at most.")
 )
+_NO_EXPRESSION = gettext_noop("%(value)s is no cron expression of five fields, or is never due.")
+_NO_ZONE = gettext_noop("%(value)s is not the name of a time zone.")
 
 
 def check_expression(value: str) -> None:
@@ -21,7 +23,7 @@ def check_expression(value: str) -> None:
     try:
         checked_expression(value)
     except BadSchedule as error:
-        raise ValidationError(str(error)) from error
+        raise ValidationError(_NO_EXPRESSION, params={"value": repr(value)}) from error
 
 
 def check_zone(value: str) -> None:
@@ -29,7 +31,7 @@ def check_zone(value: str) -> None:
     try:
         zone_of(value)
     except BadSchedule as error:
-        raise ValidationError(str(error)) from error
+        raise ValidationError(_NO_ZONE, params={"value": repr(value)}) from error
 
 
 class ActionSchedule(models.Model):

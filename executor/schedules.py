@@ -12,6 +12,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from executor.cron import checked_expression, next_due
 from executor.decision import Decision, decide
@@ -25,6 +26,8 @@ from techno.acts import differences, recorded_change
 from techno.gate import Governed, begin
 from techno.governance.principal import PrincipalKind
 from techno.governance.verdict import Verdict
+
+_TAKEN = gettext_noop("There is a schedule of this name already.")
 
 _TOLD = ("name", "action", "expression", "zone", "parameters", "reason", "key_prefix", "enabled")
 
@@ -51,7 +54,7 @@ def add_schedule(governed: Governed, plan: Plan) -> ActionSchedule:
             detail |= differences({}, _facts(schedule))
             schedule.save(force_insert=True)
     except IntegrityError as error:
-        raise ValidationError({"name": f"there is a schedule {plan.name} already."}) from error
+        raise ValidationError({"name": _TAKEN}) from error
     return schedule
 
 

@@ -30,6 +30,7 @@ from executor.schedules import (
     run_now,
 )
 from techno.portal import fragments
+from techno.portal.fields import in_the_readers_language
 from techno.portal.model_admin import PortalModelAdmin
 from techno.portal.references import Kind, link
 from techno.web.person import act_of_person
@@ -175,8 +176,9 @@ def _kept(form: ScheduleForm, keep: Callable[[], object]) -> bool:
     try:
         keep()
     except ValidationError as error:
-        for name, rules in error.message_dict.items():
-            form.add_error(name if name in form.fields else None, rules)
+        for name, rules in error.error_dict.items():
+            told = in_the_readers_language(ValidationError(rules))
+            form.add_error(name if name in form.fields else None, told)
         return False
     return True
 

@@ -11,6 +11,7 @@ from django.core.exceptions import ValidationError
 from django.forms.fields import InvalidJSONInput
 from django.utils.dateparse import parse_datetime
 from django.utils.timezone import is_naive
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 _INPUT_FORMAT = "%Y-%m-%dT%H:%M:%S"
@@ -84,3 +85,10 @@ class JsonField(forms.JSONField):
         if value is None:
             return ""
         return json.dumps(value, ensure_ascii=False, indent=_INDENT, cls=self.encoder)
+
+
+def in_the_readers_language(error: ValidationError) -> list[str]:
+    """Return what a service refused. It says so in English, for terminals and the record too."""
+    each = ValidationError([error]).error_list
+    texts = [(gettext(str(one.message)), one.params) for one in each]
+    return [text % params if params else text for text, params in texts]

@@ -15,10 +15,10 @@ from django.urls import reverse
 from django.utils.translation import override
 from django.utils.translation.template import templatize
 
-from techno.access.admin.key_forms import in_the_readers_language
 from techno.access.terms import read_terms
 from techno.governance.reason_codes import ReasonCode
 from techno.governance.verdict import refuse
+from techno.portal.fields import in_the_readers_language
 from tests.isolation import REPOSITORY
 from tests.portal.making import record
 

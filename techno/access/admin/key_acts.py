@@ -23,16 +23,12 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_variables
 
-from techno.access.admin.key_forms import (
-    IssueKeyForm,
-    NextVersionForm,
-    RestrictKeyForm,
-    in_the_readers_language,
-)
+from techno.access.admin.key_forms import IssueKeyForm, NextVersionForm, RestrictKeyForm
 from techno.access.change import restrict_key, resume_key, revoke_key, suspend_key
 from techno.access.issue import IssuedKey, issue_key
 from techno.access.models import ApiKey
 from techno.access.rotate import next_end, rotate_key
+from techno.portal.fields import in_the_readers_language
 from techno.portal.model_admin import PortalModelAdmin
 from techno.web.person import act_of_person
 

@@ -12,7 +12,6 @@ from django.core.exceptions import ValidationError
 from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.text import format_lazy
-from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from techno.access.models import ApiKey
@@ -20,7 +19,7 @@ from techno.access.reach import scopes_within_reach
 from techno.access.terms import CONCURRENT_MOST, RATE_MOST, WINDOW_MOST_S
 from techno.governance.principal import Scope
 from techno.governance.restrictions import Rate, is_pattern
-from techno.portal.fields import MomentField
+from techno.portal.fields import MomentField, in_the_readers_language
 from techno.portal.references import Kind, suggestions
 
 ACTIONS_MOST = 1000
@@ -237,10 +236,3 @@ def initial_of(key: ApiKey) -> dict[str, Any]:
         "concurrent": key.concurrent_most,
         "expires_at": key.expires_at,
     }
-
-
-def in_the_readers_language(error: ValidationError) -> list[str]:
-    """Return what a service refused. It says so in English, for terminals and the record too."""
-    each = ValidationError([error]).error_list
-    texts = [(gettext(str(one.message)), one.params) for one in each]
-    return [text % params if params else text for text, params in texts]

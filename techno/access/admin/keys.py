@@ -148,12 +148,12 @@ class ApiKeyAdmin(KeyActs):
     @admin.display(description=_("allowed networks"))
     def network_list(self, key: ApiKey) -> str:
         """The allowed networks."""
-        return gettext("all") if key.allowed_networks is None else ", ".join(key.allowed_networks)
+        return ", ".join(key.allowed_networks or ()) or gettext("from anywhere")
 
     @admin.display(description=_("allowed hours"))
     def hour_list(self, key: ApiKey) -> str:
         """The allowed hours."""
-        return key.allowed_hours or gettext("all")
+        return key.allowed_hours or gettext("at all times")
 
     @admin.display(description=_("rate"))
     def rate(self, key: ApiKey) -> str | SafeString:
