@@ -34,6 +34,7 @@ _LIMIT_S = 120.0
 _ACTIONS = """
 [action.BENCH_START]
 argv = ["/bin/true"]
+working_directory = "/"
 is_async = true
 
 [action.BENCH_STUBBORN]

@@ -29,6 +29,7 @@ _ACTION_FILE = f"""
 [action.{ACTION}]
 description = "Ends at once; for measuring what a run costs beside the program's own time."
 argv = ["{PROGRAM}"]
+working_directory = "/"
 """
 _START_LIMIT_S = 120.0
 _STOP_LIMIT_S = 60.0

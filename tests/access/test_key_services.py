@@ -190,6 +190,21 @@ def test_the_copy_knows_restrictions_and_leaves_out_who_is_not_live() -> None:
     assert snapshot.find_in_snapshot(narrow.key.prefix, (digest_of("another"),)) is None
 
 
+@pytest.mark.parametrize(("moved_s", "serves"), [(-899, True), (-901, False), (60, False)])
+def test_a_copy_serves_for_its_time_and_not_beyond(
+    settings: Any, moved_s: int, serves: bool
+) -> None:
+    settings.KEY_SNAPSHOT_S = 900
+    issued = issue()
+    snapshot.write_snapshot()
+    path = snapshot.snapshot_path()
+    written = json.loads(path.read_bytes())
+    path.write_text(json.dumps(written | {"made_at": time.time() + moved_s}))
+    snapshot._loaded = (float("-inf"), {})
+    found = snapshot.find_in_snapshot(issued.key.prefix, (kept(issued).digest,))
+    assert (found is not None) is serves
+
+
 # -- the command -----------------------------------------------------------------------------------
 
 

@@ -231,7 +231,14 @@ def test_sixteen_threads_at_once(programs: Programs) -> None:
 
 
 def test_the_surface_is_what_callers_were_promised() -> None:
-    assert set(engine.__all__) == {"Command", "Outcome", "Result", "end_marked", "run"}
+    assert set(engine.__all__) == {
+        "Command",
+        "Outcome",
+        "Result",
+        "end_marked",
+        "run",
+        "unstarted",
+    }
     assert [outcome.name for outcome in Outcome] == [
         "EXITED",
         "TIMED_OUT",
