@@ -17,8 +17,8 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
-from audit.calendar import within_calendar
 from audit.models import AuditLog, AuditTrace
+from audit.odd_times import within_calendar
 from audit.proof_page import read_proof
 from audit.reader import AuditQuery, BadCursor, fetch_logs, fetch_unapproved
 from techno.governance.reason_codes import ReasonCode

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import MAXYEAR, MINYEAR, UTC, datetime
 from typing import Any
 
-from audit.calendar import within_calendar
+from audit.odd_times import within_calendar
 
 LIMIT_DEFAULT = 50
 LIMIT_MOST = 1000

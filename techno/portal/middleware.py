@@ -31,7 +31,8 @@ PERMISSIONS_POLICY = ", ".join(
     )
 )  # fmt: skip
 RETRY_AFTER_S = 5
-_AWAY = (OperationalError, InterfaceError, StoreUnavailable, AuditUnavailable)
+#: What is raised while PostgreSQL is away.
+AWAY = (OperationalError, InterfaceError, StoreUnavailable, AuditUnavailable)
 
 
 class PortalPages:
@@ -52,12 +53,17 @@ class PortalPages:
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         """Turn an outage of PostgreSQL into a page that says so; let the rest pass."""
-        if hasattr(request, "governed") or not isinstance(error, _AWAY):
+        if hasattr(request, "governed") or not isinstance(error, AWAY):
             return None
-        log.error("a portal page could not be read", path=request.path, cause=str(error).strip())
-        # Without the request: its context would ask the very store for the person's session.
-        page = render_to_string("admin/store_away.html", {"address": request.get_full_path()})
-        return HttpResponse(page, status=503, headers={"Retry-After": str(RETRY_AFTER_S)})
+        return store_away(request, error)
+
+
+def store_away(request: HttpRequest, error: Exception) -> HttpResponse:
+    """Return the page that says that PostgreSQL does not answer, and log why."""
+    log.error("a portal page could not be read", path=request.path, cause=str(error).strip())
+    # Without the request: its context would ask the very store for the person's session.
+    page = render_to_string("admin/store_away.html", {"address": request.get_full_path()})
+    return HttpResponse(page, status=503, headers={"Retry-After": str(RETRY_AFTER_S)})
 
 
 def _is_page(response: HttpResponseBase) -> bool:

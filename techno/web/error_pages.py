@@ -6,9 +6,13 @@ there would only cost time, and could itself fail.
 
 from __future__ import annotations
 
+import sys
+
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views import defaults
+
+from techno.portal.middleware import AWAY, store_away
 
 RETRY_AFTER_S = 60
 
@@ -36,8 +40,14 @@ def too_many_requests(request: HttpRequest) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """Answer 500."""
-    return _bare(request, 500) or defaults.server_error(request)
+    """Answer 500; 503 where the database was away before any view was reached."""
+    bare = _bare(request, 500)
+    if bare is not None:
+        return bare
+    error = sys.exc_info()[1]
+    if isinstance(error, AWAY):
+        return store_away(request, error)
+    return defaults.server_error(request)
 
 
 def _bare(request: HttpRequest, status: int) -> HttpResponse | None:
