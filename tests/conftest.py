@@ -35,6 +35,18 @@ def pytest_configure(config: pytest.Config) -> None:
     del os.environ["DJANGO_SETTINGS_MODULE"]
 
 
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
+    """Begin with the files that start services, so that no worker is left alone with one.
+
+    The order within and among them stays the random one.
+    """
+    result = yield
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+    return result
+
+
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Drop the template on the developer's server; the embedded ones go with their directory."""
     if isolation.EXTERNAL_URL and "PYTEST_XDIST_WORKER" not in os.environ:

@@ -102,8 +102,10 @@ def test_what_is_exported_loads_into_the_same(tmp_path: Path, name: str) -> None
     assert definition_of(again) == definition_of(action)
 
 
-def test_all_that_stands_can_be_exported_and_read(tmp_path: Path) -> None:
-    actions = list(Action.objects.order_by("name"))
+def test_all_that_ships_can_be_exported_and_read(tmp_path: Path) -> None:
+    # Of this database only what ships: other tests leave actions in it that are broken on purpose.
+    actions = list(Action.objects.filter(source="default.toml").order_by("name"))
+    assert len(actions) >= 12
     again = read_actions(write(tmp_path, exported(actions)))
     assert {one.name: digest_of(definition_of(one)) for one in again} == {
         one.name: digest_of(definition_of(one)) for one in actions
