@@ -37,10 +37,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
-    """Begin with the files that start services, so that no worker is left alone with one.
+    """Keep what needs a running service out of the fast loop, and begin with it in the whole one.
 
-    The order within and among them stays the random one.
+    Begun late, a long file would leave the other worker with nothing to do. The order within and
+    among files stays the random one.
     """
+    for item in items:
+        if "service" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.slow)
     result = yield
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)

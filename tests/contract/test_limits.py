@@ -173,7 +173,10 @@ def test_whoami(promises: Promises, service: Service, narrow: dict[str, str]) ->
 def test_whoami_tells_what_is_left_of_a_rate(promises: Promises, service: Service) -> None:
     key = service.issue_key("--rate", "10/86400")
     lefts = [get(service, key, "/api/whoami").json()["data"]["rate"] for _ in range(3)]
-    assert lefts == [{"requests": 10, "window_s": 86_400, "remaining": n} for n in (9, 8, 7)]
+    assert {(left["requests"], left["window_s"]) for left in lefts} == {(10, 86_400)}
+    # What another web process has borrowed meanwhile is not there either.
+    remaining = [left["remaining"] for left in lefts]
+    assert 9 >= remaining[0] > remaining[1] > remaining[2] >= 0
 
 
 # -- refusals of strangers -------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from executor import engine, procfs
 from executor.engine import Command, Outcome, Result, run
 from tests.executor.processes import Programs, is_alive
 
-pytestmark = pytest.mark.usefixtures("nothing_left")
+pytestmark = [pytest.mark.usefixtures("nothing_left"), pytest.mark.slow]
 
 TIMEOUT_S = 1.0  # enough for a tree to stand; nothing below depends on how long it takes
 

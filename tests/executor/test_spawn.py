@@ -113,7 +113,7 @@ def test_no_descriptor_left_to_start_with() -> None:
             os.close(descriptor)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     assert {result.outcome for result in results[:5]} == {Outcome.SPAWN_FAILED}
-    assert {result.detail for result in results[:5]} == {"/bin/true: Too many open files"}
+    assert all("Too many open files" in result.detail for result in results[:5])
     assert run(Command(("/bin/true",))).exit_code == 0
 
 

@@ -34,6 +34,8 @@ from techno.embedded.locks import FileLock
 from techno.embedded.query import QueryTimeoutError, run_query
 from techno.processes import Process, is_alive, read_arguments, read_process, wait_until
 
+pytestmark = pytest.mark.slow
+
 REPOSITORY = Path(techno.__file__).resolve().parent.parent
 NOBODY_UID = 65534
 WAIT_S = 60.0
