@@ -22,7 +22,7 @@ run: $(RUNTIME) ## start everything and serve on TECHNO_HOST:TECHNO_PORT (127.0.
 test: $(DEVELOPMENT) ## the whole test suite, on the embedded PostgreSQL or on DATABASE_URL
 	@$(PY) -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
-test-fast: $(DEVELOPMENT) ## the tests that answer within a minute
+test-fast: $(DEVELOPMENT) ## the tests that need neither a running service nor a browser
 	@$(PY) -m pytest -q -m "not slow and not browser" -n 2 --dist loadfile --no-loadscope-reorder
 
 test-failed: $(DEVELOPMENT) ## what failed in the last run, once more and alone
