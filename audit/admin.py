@@ -125,12 +125,11 @@ class AuditTraceAdmin(LedgerAdmin):
         """Show the newest checkpoint, the public keys, and what waits."""
         self.require_view_permission(request)
         context = {
-            **self._context(request),
             "title": PROOF_TITLE,
             "list_title": capfirst(str(self.opts.verbose_name_plural)),
             **read_proof(),
         }
-        return self._render(request, "proof", context)
+        return self._page(request, "proof", context)
 
 
 _Row = TypeVar("_Row", AuditTrace, AuditLog)

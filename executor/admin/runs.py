@@ -185,14 +185,14 @@ class CommandRunAdmin(LedgerAdmin):
 
     def choose_view(self, request: HttpRequest) -> HttpResponse:
         """Show which actions there are to run."""
-        return self._render(request, "choose", self._context(request) | choose_context(request))
+        return self._page(request, "choose", choose_context(request))
 
     def new_view(self, request: HttpRequest, action: str) -> HttpResponse:
         """Ask for an action's parameters, and run it. Raises ``Http404``."""
         found = answer_new(request, action)
         if isinstance(found, HttpResponse):
             return found
-        return self._render(request, "new", self._context(request) | found)
+        return self._page(request, "new", found)
 
     def output_view(self, request: HttpRequest, identity: str, stream: str) -> HttpResponse:
         """Send a whole stream as a file, byte for byte as it is kept. Raises ``Http404``."""

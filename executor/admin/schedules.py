@@ -9,7 +9,6 @@ from zoneinfo import ZoneInfo
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.safestring import SafeString
@@ -100,7 +99,7 @@ class ActionScheduleAdmin(PortalModelAdmin):
         if form.is_valid() and _kept(form, lambda: add_schedule(_act(request), form.plan())):
             messages.success(request, gettext("The schedule is saved."))
             return HttpResponseRedirect(reverse("admin:executor_actionschedule_changelist"))
-        return self._page(request, {"title": gettext("Add a schedule"), "form": form})
+        return self._page(request, "form", {"title": gettext("Add a schedule"), "form": form})
 
     def change_view(
         self,
@@ -125,7 +124,7 @@ class ActionScheduleAdmin(PortalModelAdmin):
             messages.success(request, gettext("The schedule is saved."))
             return HttpResponseRedirect(request.path)
         context = {"title": schedule.name, "form": form, "may_change": may_change}
-        return self._page(request, context | _told(request, schedule))
+        return self._page(request, "form", context | _told(request, schedule))
 
     def delete_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
@@ -152,14 +151,6 @@ class ActionScheduleAdmin(PortalModelAdmin):
             return HttpResponseRedirect(reverse("admin:executor_actionschedule_change", args=[pk]))
 
         return view
-
-    def _page(self, request: HttpRequest, context: dict[str, Any]) -> TemplateResponse:
-        request.current_app = self.admin_site.name
-        return TemplateResponse(
-            request,
-            "admin/executor/actionschedule/form.html",
-            {**self.admin_site.each_context(request), "opts": self.opts, **context},
-        )
 
 
 _act = act_of_person

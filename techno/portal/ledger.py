@@ -11,7 +11,6 @@ from typing import Any
 from django.core.exceptions import PermissionDenied
 from django.db import connection
 from django.http import Http404, HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
@@ -102,13 +101,12 @@ class LedgerAdmin(PortalModelAdmin):
             except BadCursor:
                 form.add_error(None, _("This link to older entries is not valid any more."))
         context = {
-            **self._context(request),
             "title": capfirst(str(self.opts.verbose_name_plural)),
             "form": form,
             "page": page,
             "continued": bool(form.data.get("cursor")),
         }
-        return self._render(request, "change_list", context)
+        return self._page(request, "change_list", context)
 
     def entry_view(self, request: HttpRequest, identity: str) -> HttpResponse:
         """Show one entry. Raises ``Http404``."""
@@ -117,19 +115,8 @@ class LedgerAdmin(PortalModelAdmin):
         if entry is None:
             raise Http404(f"no {self.opts.verbose_name} with this identity")
         context = {
-            **self._context(request),
             "title": capfirst(str(self.opts.verbose_name)),
             "list_title": capfirst(str(self.opts.verbose_name_plural)),
             **entry,
         }
-        return self._render(request, "detail", context)
-
-    def _context(self, request: HttpRequest) -> dict[str, Any]:
-        return {**self.admin_site.each_context(request), "opts": self.opts}
-
-    def _render(
-        self, request: HttpRequest, template: str, context: dict[str, Any]
-    ) -> TemplateResponse:
-        request.current_app = self.admin_site.name
-        name = f"admin/{self.opts.app_label}/{self.opts.model_name}/{template}.html"
-        return TemplateResponse(request, name, context)
+        return self._page(request, "detail", context)

@@ -8,6 +8,8 @@ from django import forms
 from django.contrib import admin
 from django.contrib.admin.widgets import RelatedFieldWidgetWrapper
 from django.db import models
+from django.http import HttpRequest
+from django.template.response import TemplateResponse
 from django.utils.safestring import SafeString, mark_safe
 
 from techno.portal.fields import JsonField, MomentField, MomentInput
@@ -44,3 +46,12 @@ class PortalModelAdmin(RecordsChanges):
         if field is not None and isinstance(field.widget, RelatedFieldWidgetWrapper):
             field.widget = field.widget.widget
         return field
+
+    def _page(
+        self, request: HttpRequest, template: str, context: dict[str, Any]
+    ) -> TemplateResponse:
+        """Return one of the model's own pages: ``admin/<app>/<model>/<template>.html``."""
+        request.current_app = self.admin_site.name
+        name = f"admin/{self.opts.app_label}/{self.opts.model_name}/{template}.html"
+        shown = {**self.admin_site.each_context(request), "opts": self.opts, **context}
+        return TemplateResponse(request, name, shown)

@@ -15,7 +15,6 @@ from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.decorators import method_decorator
 from django.utils.functional import Promise
@@ -241,13 +240,3 @@ class KeyActs(PortalModelAdmin):
 
     def _to_page(self, key: ApiKey) -> HttpResponseRedirect:
         return HttpResponseRedirect(reverse("admin:access_apikey_change", args=[key.pk]))
-
-    def _page(
-        self, request: HttpRequest, template: str, context: dict[str, Any]
-    ) -> TemplateResponse:
-        request.current_app = self.admin_site.name
-        return TemplateResponse(
-            request,
-            f"admin/access/apikey/{template}.html",
-            {**self.admin_site.each_context(request), "opts": self.opts, **context},
-        )
