@@ -13,6 +13,12 @@ FORWARDED_LIMIT = 32
 
 def networks(texts: Sequence[str]) -> tuple[Network, ...]:
     """Parse addresses and CIDR ranges. Raises ``ValueError`` naming the one that is neither."""
+    return _parsed(tuple(texts))
+
+
+@lru_cache(maxsize=16)
+def _parsed(texts: tuple[str, ...]) -> tuple[Network, ...]:
+    """Parse once what the settings say: it is asked for with every act of a person."""
     return tuple(ipaddress.ip_network(text, strict=False) for text in texts)
 
 
