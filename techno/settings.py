@@ -234,7 +234,6 @@ OIDC_MFA = env.flag("TECHNO_OIDC_MFA", default=False)
 SOCIALACCOUNT_PROVIDERS = env.single_sign_on()
 
 # Governed requests.
-GOVERNED_PREFIXES = ("/api/", "/process", "/audit/fetch")
 BODY_LIMIT_BYTES = env.whole(
     "TECHNO_BODY_LIMIT_BYTES", default=65_536, least=1_024, most=16_777_216
 )
