@@ -83,7 +83,7 @@ def bare_spawn_ms() -> float:
         child = spawn.start((PROGRAM,), environment, None)
         os.waitpid(child.pid, 0)
         taken.append(time.perf_counter() - began_s)
-        for descriptor in (child.pidfd, child.stdout, child.stderr):
+        for descriptor in (child.pidfd, child.stdout, child.stderr, *child.write_ends):
             os.close(descriptor)
     return statistics.median(taken) * 1000
 

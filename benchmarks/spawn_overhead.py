@@ -41,7 +41,7 @@ def bare_spawn() -> None:
 def spawn_only() -> None:
     child = spawn.start((PROGRAM,), ENVIRONMENT, None)
     os.waitpid(child.pid, 0)
-    for descriptor in (child.pidfd, child.stdout, child.stderr):
+    for descriptor in (child.pidfd, child.stdout, child.stderr, *child.write_ends):
         os.close(descriptor)
 
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import codecs
 import math
-import os
 import select
 import time
 from collections.abc import Callable
 
+from executor import instant_calls
 from executor.spawn import Child
-
-_CHUNK_BYTES = 65_536
 
 OnOutput = Callable[[str, bytes], None]
 
@@ -58,8 +56,10 @@ class Capture:
 class Streams:
     """Both pipes of a child, and the notice of its leader's end, in one poll.
 
-    A pipe is read only when poll says that it will not block, and closed at its end; so a process
-    that keeps a write end open can neither hang a reader nor is it waited for here.
+    A pipe is never waited for beyond the poll, and closed at its end; so a process that keeps a
+    write end open can neither hang a reader nor is it waited for here. Until the leader has ended
+    we hold the write ends too: without them the ends of both pipes would wake us a moment before
+    the leader's own, for nothing.
     """
 
     def __init__(self, child: Child, limit_bytes: int, on_output: OnOutput | None) -> None:
@@ -70,6 +70,7 @@ class Streams:
         self._on_output = on_output
         self._pidfd = child.pidfd
         self._open = {child.stdout: ("stdout", self.stdout), child.stderr: ("stderr", self.stderr)}
+        self._write_ends = child.write_ends
         self._poll = select.poll()
         for descriptor in (child.pidfd, *self._open):
             self._poll.register(descriptor, select.POLLIN)
@@ -81,6 +82,7 @@ class Streams:
             if descriptor == self._pidfd:
                 self.has_leader_ended = True
                 self._poll.unregister(descriptor)
+                self._let_go_of_write_ends()
             else:
                 self._read(descriptor)
         return bool(ready)
@@ -93,25 +95,39 @@ class Streams:
 
     def drain(self, bound_s: float) -> None:
         """Read what is there already: until the ends, or nothing is there, or time is over."""
+        self._let_go_of_write_ends()
         until = time.monotonic() + bound_s
-        while self._open and self.wait(0) and time.monotonic() < until:
-            pass
+        for descriptor in tuple(self._open):
+            while self._read(descriptor) and time.monotonic() < until:
+                pass
 
     def close(self) -> None:
         """Give all descriptors back; a process still writing gets SIGPIPE."""
+        self._let_go_of_write_ends()
         for descriptor in (self._pidfd, *self._open):
-            os.close(descriptor)
+            instant_calls.close(descriptor)
         self._open.clear()
 
-    def _read(self, descriptor: int) -> None:
-        chunk = os.read(descriptor, _CHUNK_BYTES)
+    def _let_go_of_write_ends(self) -> None:
+        """From here on a pipe ends with the last process that can write to it."""
+        descriptors, self._write_ends = self._write_ends, ()
+        for descriptor in descriptors:
+            instant_calls.close(descriptor)
+
+    def _read(self, descriptor: int) -> bool:
+        """Read once; return whether there may be more."""
+        chunk = instant_calls.read(descriptor)
+        if chunk is None:
+            return False
         name, capture = self._open[descriptor]
         if not chunk:
             self._poll.unregister(descriptor)
             del self._open[descriptor]
-            os.close(descriptor)
-        elif (fitting := capture.take(chunk)) and self._on_output is not None:
+            instant_calls.close(descriptor)
+            return False
+        if (fitting := capture.take(chunk)) and self._on_output is not None:
             self._report(self._on_output, name, fitting)
+        return True
 
     def _report(self, on_output: OnOutput, name: str, data: bytes) -> None:
         try:

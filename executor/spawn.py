@@ -24,6 +24,7 @@ from functools import cache
 from types import MappingProxyType
 from typing import TypeAlias
 
+from executor import instant_calls
 from executor.handover import LAST_HANDED_FD, hand_over, own_umask, sealed_file
 
 EXECUTION_ID_VARIABLE = "TECHNO_EXECUTION_ID"
@@ -54,12 +55,16 @@ class SpawnError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """A process that was started and not yet reaped; its pidfd, the read ends of its pipes."""
+    """A process that was started and not yet reaped; its pidfd, the read ends of its pipes.
+
+    Reading never waits. The pipes' write ends are ours too, for whoever reads to close.
+    """
 
     pid: int
     pidfd: int
     stdout: int
     stderr: int
+    write_ends: tuple[int, ...]
 
 
 def start(
@@ -100,15 +105,17 @@ def start(
             pid = _posix_spawn(program, arguments, environment, actions)
         on_start(pid)
         pidfd = os.pidfd_open(pid)
-    except OSError as error:
-        for descriptor in (*pipes[0:1], *pipes[2:3]):
-            os.close(descriptor)
-        raise SpawnError(_explain(error, program, directory)) from error
+    except BaseException as error:
+        for descriptor in pipes:
+            instant_calls.close(descriptor)
+        if isinstance(error, OSError):
+            raise SpawnError(_explain(error, program, directory)) from error
+        raise
     finally:
         _quick_libc.posix_spawn_file_actions_destroy(actions)
-        for descriptor in (*pipes[1:2], *pipes[3:4], *handed.values()):
-            os.close(descriptor)
-    return Child(pid, pidfd, pipes[0], pipes[2])
+        for descriptor in handed.values():
+            instant_calls.close(descriptor)
+    return Child(pid, pidfd, pipes[0], pipes[2], (pipes[1], pipes[3]))
 
 
 def minimal_environment(additions: Mapping[str, str], marker: str) -> dict[str, str]:
@@ -192,6 +199,7 @@ def _open_pipe() -> tuple[int, int]:
     file actions fill these one after the other.
     """
     read_end, write_end = os.pipe2(os.O_CLOEXEC)
+    instant_calls.never_wait(read_end)
     if write_end >= _FIRST_UNSHARED_FD:
         return read_end, write_end
     try:

@@ -32,14 +32,13 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from executor import procfs
+from executor import instant_calls, procfs
 from executor.spawn import EXECUTION_ID_VARIABLE
 
 _PR_MCE_KILL, _MCE_CLEAR, _MCE_SET, _MCE_LATE = 33, 0, 1, 0
 _PR_SET_CHILD_SUBREAPER = 36
 _RLIMIT_LOCKS = 10
 _TAG_PREFIX, _TAG_BITS = 0x7EC0, 48
-_CHILDREN_CHUNK_BYTES = 65_536
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 _libc = ctypes.PyDLL(None, use_errno=True)
@@ -246,7 +245,7 @@ class Subreaper:
             return procfs.scan_children(self.pid)
         chunks: list[bytes] = []
         offset = 0
-        while chunk := os.pread(self._children_fd, _CHILDREN_CHUNK_BYTES, offset):
+        while chunk := instant_calls.read_at(self._children_fd, offset):
             chunks.append(chunk)
             offset += len(chunk)
         return [int(pid) for pid in b"".join(chunks).split()]
