@@ -1,0 +1,78 @@
+"""Threads that stay with their connection for a moment, seen from outside."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from tests.service import Service, Services
+
+THREADS = 2
+
+
+@pytest.fixture(scope="module")
+def narrow(start_service: Services) -> Iterator[Service]:
+    """A service of one web process with two threads."""
+    with start_service(TECHNO_WORKERS="1", TECHNO_THREADS=str(THREADS)) as service:
+        yield service
+
+
+@pytest.fixture(scope="module")
+def asking(narrow: Service) -> bytes:
+    """A request that is governed."""
+    key = narrow.issue_key("--scope", "diagnostics:read")
+    return f"GET /api/memory HTTP/1.1\r\nHost: localhost\r\nX-API-Key: {key}\r\n\r\n".encode()
+
+
+def _answered(wire: socket.socket, asking: bytes) -> bytes:
+    wire.sendall(asking)
+    received = b""
+    while b"\r\n\r\n" not in received:
+        piece = wire.recv(65_536)
+        assert piece, "the connection was closed"
+        received += piece
+    head, _, body = received.partition(b"\r\n\r\n")
+    (length,) = (
+        int(line.split(b":")[1])
+        for line in head.split(b"\r\n")
+        if line.lower().startswith(b"content-length:")
+    )
+    while len(body) < length:
+        body += wire.recv(65_536)
+    assert head.startswith(b"HTTP/1.1 200 ")
+    assert b"\r\nServer:" not in head
+    assert b"\r\nConnection: keep-alive\r\n" in head
+    return body
+
+
+def test_more_connections_than_threads_are_all_answered(narrow: Service, asking: bytes) -> None:
+    with ExitStack() as stack:
+        wires = [
+            stack.enter_context(socket.create_connection((narrow.host, narrow.port), 10))
+            for _ in range(THREADS * 4)
+        ]
+        for _ in range(5):
+            for wire in wires:
+                assert _answered(wire, asking)
+
+
+def test_a_kept_connection_is_answered_at_once_and_after_a_while(
+    narrow: Service, asking: bytes
+) -> None:
+    with socket.create_connection((narrow.host, narrow.port), 10) as wire:
+        for pause_s in (0, 0, 0.005, 0.1, 0):
+            time.sleep(pause_s)
+            assert _answered(wire, asking)
+
+
+def test_requests_sent_ahead_are_answered_in_order(narrow: Service, asking: bytes) -> None:
+    with socket.create_connection((narrow.host, narrow.port), 10) as wire:
+        wire.sendall(asking * 3 + asking.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+        received = b""
+        while piece := wire.recv(65_536):
+            received += piece
+    assert received.count(b"HTTP/1.1 200 ") == 4
