@@ -13,6 +13,7 @@ from prometheus_client import multiprocess
 from techno import env
 from techno.launch import follow_parent
 from techno.web.interrupts import SUPERVISOR_VARIABLE, WORKER_LOST
+from techno.web.whole_response import WholeResponse
 
 wsgi_app = "techno.wsgi:application"
 _host = f"[{env.HOST}]" if ":" in env.HOST else env.HOST
@@ -34,15 +35,7 @@ errorlog = "-"
 loglevel = "warning"
 proc_name = "techno"
 
-_headers_of_gunicorn = gunicorn_wsgi.Response.default_headers
-
-
-def _headers_without_server(response: gunicorn_wsgi.Response) -> list[str]:
-    """Say nothing about the program that answers: it would only help to pick an exploit."""
-    return [line for line in _headers_of_gunicorn(response) if not line.startswith("Server:")]
-
-
-gunicorn_wsgi.Response.default_headers = _headers_without_server
+gunicorn_wsgi.Response = WholeResponse
 
 
 def post_fork(_server: Any, worker: Any) -> None:
