@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from executor.parameters import Arguments, InvalidParameter, Parameters
-from executor.registry import RegisteredAction, find_action
+from executor.registry import RegisteredAction, SeenAction, see_action
 from executor.requests import RunRequest
 from techno.gate import Governed, decide_action
 from techno.governance.reason_codes import ReasonCode
@@ -22,7 +22,8 @@ class Decision:
 
     ``argv``, ``environment`` and ``descriptors`` are what the process gets; ``shown_argv`` and
     ``parameters`` are for whoever reads about it, with secrets masked. ``secrets`` are the texts
-    that the run's output must not show either.
+    that the run's output must not show either. ``seen`` is the state of the action's row on which
+    it was decided.
     """
 
     action: RegisteredAction
@@ -32,17 +33,27 @@ class Decision:
     environment: Mapping[str, str]
     descriptors: Mapping[str, str] = field(default_factory=dict)
     secrets: tuple[str, ...] = ()
+    seen: str = ""
 
 
-def decide(governed: Governed, request: RunRequest) -> Decision | Verdict:
-    """Decide about ``request``; a :class:`Verdict` is a refusal. Raises ``StoreUnavailable``."""
+def decide(
+    governed: Governed,
+    request: RunRequest,
+    *,
+    see: Callable[[str], SeenAction | None] = see_action,
+) -> Decision | Verdict:
+    """Decide about ``request``; a :class:`Verdict` is a refusal.
+
+    ``see`` brings the action. Raises ``StoreUnavailable``.
+    """
     command = request.command
     verdict = decide_action(governed.principal, command)
     if not verdict.approved:
         return verdict
-    action = find_action(command)
-    if action is None:
+    seen = see(command)
+    if seen is None:
         return refuse(ReasonCode.G8_UNKNOWN_ACTION, message=f"There is no action {command}.")
+    action = seen.action
     if not action.enabled:
         return refuse(ReasonCode.G9_ACTION_DISABLED, message=f"{command} is disabled.")
     try:
@@ -57,6 +68,7 @@ def decide(governed: Governed, request: RunRequest) -> Decision | Verdict:
         environment={**action.environment, **found.variables},
         descriptors=found.descriptors,
         secrets=found.secrets,
+        seen=seen.state,
     )
 
 

@@ -21,6 +21,7 @@ from executor.statements import CLOSE_RUN, OPEN_RUN, REMEMBER
 from executor.watching import Watch, watching
 from executor.worker_identity import HOST, this_worker
 from techno.database.current import store
+from techno.database.errors import ValueMissing
 from techno.database.group_commit import Write
 from techno.gate import Governed
 from techno.governance.trace import iso_ms
@@ -32,6 +33,10 @@ ENDING_S = TERM_GRACE_S + KILL_WAIT_S + engine.DRAIN_S
 
 #: Told after each run its status and how many seconds it took (the metrics listen here).
 RUN_OBSERVERS: list[Callable[[str, float], None]] = []
+
+
+class ActionChanged(Exception):
+    """The action is no longer what the run was decided on. Nothing was recorded, nothing ran."""
 
 
 def execution_id_of(governed: Governed) -> str:
@@ -49,15 +54,21 @@ def run_here(
 
     ``remembered`` makes the request repeatable; it stands exactly if the intent does. Returns in
     time for the answer to leave within ``ANSWER_DEADLINE_S`` of the request's arrival. Raises
-    ``StoreUnavailable`` when the intent cannot be recorded, ``DuplicateKey`` when an equal
-    request came first: nothing ran then.
+    ``StoreUnavailable`` when the intent cannot be recorded, ``ActionChanged`` when ``decision``
+    is out of date, ``DuplicateKey`` when an equal request came first: nothing ran then.
     """
     execution_id = execution_id_of(governed)
-    intent = Write(OPEN_RUN, intent_row(governed, decision, execution_id, idempotency_key))
-    if remembered is None:
-        store().writes.commit(intent)
-    else:
-        store().writes.commit(intent, Write(REMEMBER, remembered))
+    row = intent_row(governed, decision, execution_id, idempotency_key)
+    row["seen"] = decision.seen
+    writes = [Write(OPEN_RUN, row)]
+    if remembered is not None:
+        writes.append(Write(REMEMBER, remembered))
+    try:
+        store().writes.commit(*writes)
+    except ValueMissing as error:
+        if error.column != "action":
+            raise
+        raise ActionChanged(decision.action.name) from error
     governed.execution_id = execution_id
     with watching.over(execution_id) as watch:
         return run_opened(governed, decision, watch)

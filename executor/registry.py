@@ -11,10 +11,10 @@ import orjson
 
 from techno.database.current import store
 
-#: In the order of :class:`RegisteredAction`'s fields, as one text: it is the same from run to run,
-#: and its parts are taken apart when it has changed.
+#: The row's state, then :class:`RegisteredAction`'s fields in their order, as one text: it is the
+#: same from run to run, and its parts are taken apart when it has changed.
 _FIND_SQL = """
-SELECT json_build_array(name, argv, timeout_s, output_limit_bytes, environment,
+SELECT json_build_array(xmin::text, name, argv, timeout_s, output_limit_bytes, environment,
        working_directory, enabled, version, parameters, isolation, max_running, max_queued,
        when_full, is_async, queue, approvals_needed, approver_groups, approval_ttl_s,
        reason_pattern)::text
@@ -52,13 +52,43 @@ class RegisteredAction:
     reason_pattern: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class SeenAction:
+    """An action as it was seen. ``state`` names the state of its row: each change gives another."""
+
+    action: RegisteredAction
+    state: str
+
+
+#: The actions as they were seen last.
+_remembered: dict[str, SeenAction] = {}
+
+
 def find_action(name: str) -> RegisteredAction | None:
     """Return the action called ``name`` as it is now. Raises ``StoreUnavailable``."""
+    seen = see_action(name)
+    return None if seen is None else seen.action
+
+
+def see_action(name: str) -> SeenAction | None:
+    """Return the action called ``name`` as it is now, and remember it.
+
+    Raises ``StoreUnavailable``.
+    """
     row = store().shared_reads.row(_FIND_SQL, name)
-    return None if row is None else _registered(row[0])
+    if row is None:
+        _remembered.pop(name, None)
+        return None
+    seen = _remembered[name] = _registered(row[0])
+    return seen
+
+
+def remembered_action(name: str) -> SeenAction | None:
+    """Return the action as this process saw it last, which may be long ago."""
+    return _remembered.get(name)
 
 
 @lru_cache(_ACTIONS_REMEMBERED)
-def _registered(text: str) -> RegisteredAction:
-    name, argv, timeout_s, *rest = orjson.loads(text)
-    return RegisteredAction(name, tuple(argv), float(timeout_s), *rest)
+def _registered(text: str) -> SeenAction:
+    state, name, argv, timeout_s, *rest = orjson.loads(text)
+    return SeenAction(RegisteredAction(name, tuple(argv), float(timeout_s), *rest), state)

@@ -11,8 +11,9 @@ from executor.decision import Decision, decide
 from executor.dry_run import look_ahead
 from executor.fleet import is_asynchronous, is_limited, queue_run, run_elsewhere
 from executor.idempotency import answered_once
-from executor.local_run import ENDING_S, run_here
+from executor.local_run import ENDING_S, ActionChanged, run_here
 from executor.ran import Ran
+from executor.registry import remembered_action
 from executor.requests import RunRequest
 from executor.slots import NoSlot, slots
 from executor.sql import statement
@@ -37,8 +38,40 @@ def execute(governed: Governed, request: RunRequest) -> Ran:
 
 
 def _act(governed: Governed, request: RunRequest, remembered: dict[str, Any] | None) -> Ran:
-    """Do what was asked; ``remembered`` is to be committed together with a run's intent."""
-    decision = decide(governed, request)
+    """Do what was asked; ``remembered`` is to be committed together with a run's intent.
+
+    A run that starts here at once is decided on what this process saw of its action last: the
+    intent is refused if that is not so any more, which saves to ask before. All else is decided
+    on what the action says now.
+    """
+    decision = decide(governed, request, see=remembered_action)
+    if isinstance(decision, Verdict) or not _starts_here(decision, request):
+        decision = decide(governed, request)
+    while True:
+        try:
+            return _act_upon(governed, decision, request, remembered)
+        except ActionChanged:
+            decision = decide(governed, request)
+
+
+def _starts_here(decision: Decision, request: RunRequest) -> bool:
+    """Whether the next that is written of this request is the intent of a run of this process."""
+    return not (
+        request.dry_run
+        or needs_approval(decision)
+        or is_asynchronous(decision, request)
+        or decision.action.queue
+        or is_limited(decision)
+    )
+
+
+def _act_upon(
+    governed: Governed,
+    decision: Decision | Verdict,
+    request: RunRequest,
+    remembered: dict[str, Any] | None,
+) -> Ran:
+    """Do what was decided. Raises ``ActionChanged``: nothing was done, it is to be decided anew."""
     if isinstance(decision, Verdict):
         return Ran(decision)
     if request.dry_run:

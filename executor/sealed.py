@@ -17,7 +17,9 @@ from executor.sealing import Unsealable, seal, unseal
 
 def seal_decision(decision: Decision, execution_id: str) -> str:
     """Return ``decision`` as a text that only this installation can read, for one run only."""
-    return seal({"run": execution_id, "decision": dataclasses.asdict(decision)})
+    fields = dataclasses.asdict(decision)
+    del fields["seen"]  # whoever starts it looks again
+    return seal({"run": execution_id, "decision": fields})
 
 
 def unseal_decision(text: str, execution_id: str) -> Decision:

@@ -30,6 +30,14 @@ class DataRefused(StoreError):
     """The row itself cannot be stored (a value out of range, a broken reference)."""
 
 
+class ValueMissing(DataRefused):
+    """A row lacks a value that it must have; ``column`` names where."""
+
+    def __init__(self, message: str, column: str) -> None:
+        super().__init__(message)
+        self.column = column
+
+
 #: SQLSTATE classes and codes that mean "not now" rather than "never".
 _OUTAGE_CLASSES = ("08", "53", "57", "58", "25", "XX", "40", "55")
 
@@ -40,6 +48,8 @@ def translate(error: psycopg.Error) -> StoreError:
     text = f"{type(error).__name__} {state}: {str(error).strip().splitlines()[:1]}"
     if isinstance(error, errors.UniqueViolation):
         return DuplicateKey(text, error.diag.constraint_name or "")
+    if isinstance(error, errors.NotNullViolation):
+        return ValueMissing(text, error.diag.column_name or "")
     if isinstance(error, errors.QueryCanceled):
         return StoreSlow(text)
     if not state or state.startswith(_OUTAGE_CLASSES):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
@@ -82,3 +83,35 @@ def test_a_run_names_the_version_and_what_it_ran(promises: Promises, client: htt
         ("action.change", "system", "2"),
         ("action.disable", "system", "2"),
     ]
+
+
+def test_a_change_holds_for_every_request_that_comes_after_it(
+    promises: Promises, client: httpx.Client
+) -> None:
+    """Each web process remembers an action; the intent is refused where that is out of date."""
+    service = promises.service
+    service.add_action("CHANGING", ["/bin/echo", "0"])
+
+    def asked(_: int) -> dict[str, object]:
+        return client.post("/api/execute", json={"command": "CHANGING"}).json()  # type: ignore[no-any-return]
+
+    with ThreadPoolExecutor(6) as pool:
+        for number in map(str, range(1, 8)):
+            meanwhile = [pool.submit(asked, 0) for _ in range(6)]
+            service.sql(
+                "UPDATE executor_actions SET argv = jsonb_build_array('/bin/echo', %s::text)"
+                " WHERE name = 'CHANGING'",
+                [number],
+            )
+            told = {str(answer["stdout"]).strip() for answer in pool.map(asked, range(6))}
+            assert told == {number}
+            for each in meanwhile:
+                assert each.result()["status"] == "APPROVED"
+        service.sql("DELETE FROM executor_actions WHERE name = 'CHANGING'")
+        for answer in pool.map(asked, range(6)):
+            assert answer["reason_codes"] == ["G8_unknown_action"]
+    differing = service.sql(
+        "SELECT argv, stdout FROM command_runs"
+        " WHERE action = 'CHANGING' AND argv ->> 1 <> trim(E'\n' FROM stdout)"
+    )
+    assert differing == []
