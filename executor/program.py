@@ -39,10 +39,11 @@ def perform(
     shown = MaskedOutput(secrets, on_output) if on_output is not None else None
     try:
         with ExitStack() as stack:
-            command, tools = _prepare(stack, decision, execution_id)
+            # Making a group takes a while: only those that nobody waits for have one.
+            grouped = on_output is not None
+            command, tools = _prepare(stack, decision, execution_id, grouped=grouped)
             result = engine.run(
-                # Making a group takes a while: only those that nobody waits for have one.
-                replace(command, grouped=on_output is not None),
+                command,
                 deadline=deadline,
                 cancelled=watch.cancelled,
                 on_output=on_output if shown is None else shown.take,
@@ -57,7 +58,7 @@ def perform(
 
 
 def _prepare(
-    stack: ExitStack, decision: Decision, execution_id: str
+    stack: ExitStack, decision: Decision, execution_id: str, *, grouped: bool
 ) -> tuple[engine.Command, tuple[str, ...]]:
     """Return what the engine is to run, and which tools stand in front of it.
 
@@ -91,6 +92,7 @@ def _prepare(
         marker=execution_id,
         descriptors={int(number): text.encode() for number, text in decision.descriptors.items()},
         umask=isolation.umask,
+        grouped=grouped,
     )
     return command, confined.tools
 
@@ -116,6 +118,8 @@ def _told_by_tools(result: engine.Result, tools: tuple[str, ...]) -> engine.Resu
 
 def _masked(result: engine.Result, secrets: tuple[str, ...]) -> engine.Result:
     """Return a result whose texts show no secret, and no part of one that a limit cut."""
+    if not (result.stdout or result.stderr or result.detail):
+        return result
     shown: dict[str, Any] = {
         "stdout": mask_text(result.stdout, secrets, cut_short=result.truncated),
         "stderr": mask_text(result.stderr, secrets, cut_short=result.truncated),

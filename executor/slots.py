@@ -7,6 +7,7 @@ there are always threads left for requests that run nothing.
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -22,23 +23,45 @@ class Slots:
     """``running`` slots, and room for ``waiting`` callers in front of them."""
 
     def __init__(self, *, running: int, waiting: int) -> None:
-        self._free = threading.Semaphore(running)
-        self._room = threading.Semaphore(running + waiting)
+        self._mutex = threading.Lock()
+        self._free = running
+        self._waiting_most = waiting
+        #: Those who wait, the longest first, each asleep on a lock that it is given with its slot.
+        self._queue: deque[threading.Lock] = deque()
 
     @contextmanager
     def hold(self, *, wait_s: float) -> Iterator[None]:
         """Hold a slot for the block. Raises :class:`NoSlot` after at most ``wait_s``."""
-        if not self._room.acquire(blocking=False):
-            raise NoSlot("too many runs wait already")
+        self._take(wait_s)
         try:
-            if not self._free.acquire(timeout=max(0.0, wait_s)):
-                raise NoSlot(f"no slot became free within {wait_s:.1f} s")
-            try:
-                yield
-            finally:
-                self._free.release()
+            yield
         finally:
-            self._room.release()
+            self._give_back()
+
+    def _take(self, wait_s: float) -> None:
+        with self._mutex:
+            if self._free:
+                self._free -= 1
+                return
+            if len(self._queue) >= self._waiting_most:
+                raise NoSlot("too many runs wait already")
+            baton = threading.Lock()
+            baton.acquire()
+            self._queue.append(baton)
+        if baton.acquire(timeout=max(0.0, wait_s)):
+            return
+        with self._mutex:
+            if baton in self._queue:
+                self._queue.remove(baton)
+                raise NoSlot(f"no slot became free within {wait_s:.1f} s")
+        # It was given in the very moment.
+
+    def _give_back(self) -> None:
+        with self._mutex:
+            if self._queue:
+                self._queue.popleft().release()
+            else:
+                self._free += 1
 
 
 @cache
