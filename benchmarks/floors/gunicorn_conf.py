@@ -1,10 +1,19 @@
-"""gunicorn for a floor: the workers, threads and keep-alive of the service itself."""
+"""gunicorn for a floor: as many workers and threads as the service, the same keep-alive.
+
+The worker itself is gunicorn's own, as a team would run it today; what ours does besides
+(`techno.web.worker`, `techno.web.whole_response`) is part of what is measured.
+"""
 
 import os
 
-from techno.web import gunicorn_conf as service
+from gunicorn.http import wsgi
 
-worker_class = service.worker_class
+from techno.web import gunicorn_conf as service
+from techno.web.whole_response import WholeResponse
+
+wsgi.Response = WholeResponse.__base__  # which the service's configuration replaced
+
+worker_class = "gthread"
 workers = service.workers
 threads = service.threads
 keepalive = service.keepalive
