@@ -190,7 +190,7 @@ class Journal:
         except OSError as error:
             raise self._unreadable(error) from error
 
-    def replay(self, deliver: Deliver, *, batch: int = 500) -> Replayed:
+    def replay(self, deliver: Deliver, *, batch: int = 1000) -> Replayed:
         """Hand everything appended before now to ``deliver``, in order, up to ``batch`` at once.
 
         ``deliver`` must take a record that it has had before. When it raises, replay ends there

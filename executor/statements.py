@@ -55,6 +55,7 @@ APPEND_OUTPUT = define_statement(
     exists_sql=statement("find_output"),
     key_field="key",
     order=7,
+    found_by=("execution_id", "position"),
 )
 #: Turns a queued run into a running one: its outcome, and which run that is.
 START_RUN = statement("start_run")

@@ -34,9 +34,10 @@ BATCH_LIMIT = 256
 class Statement:
     """One kind of write: ``sql`` takes a single parameter, a JSON array of rows.
 
-    ``exists_sql`` takes a JSON array of rows too and returns the ``key_field`` (as text) of
-    those that are stored already; it settles what a commit did whose answer was lost. ``order``
-    sorts statements within one transaction.
+    ``exists_sql`` takes a JSON array too, of the rows' fields ``found_by`` (the key alone where
+    none are named), and returns the ``key_field`` (as text) of those that are stored already; it
+    settles what a commit did whose answer was lost. ``order`` sorts statements within one
+    transaction.
     """
 
     name: str
@@ -44,13 +45,20 @@ class Statement:
     exists_sql: str
     key_field: str
     order: int = 0
+    found_by: tuple[str, ...] = ()
 
 
 _STATEMENTS: dict[str, Statement] = {}
 
 
 def define_statement(
-    name: str, *, sql: str, exists_sql: str, key_field: str, order: int = 0
+    name: str,
+    *,
+    sql: str,
+    exists_sql: str,
+    key_field: str,
+    order: int = 0,
+    found_by: tuple[str, ...] = (),
 ) -> Statement:
     """Make a statement that can be found again by its name, as the journal needs to.
 
@@ -58,7 +66,7 @@ def define_statement(
     """
     if name in _STATEMENTS:
         raise ValueError(f"there are two statements called {name}")
-    statement = _STATEMENTS[name] = Statement(name, sql, exists_sql, key_field, order)
+    statement = _STATEMENTS[name] = Statement(name, sql, exists_sql, key_field, order, found_by)
     return statement
 
 
@@ -247,7 +255,12 @@ class GroupCommit:
         """Return those writes whose rows are not stored: a lost answer to COMMIT proves nothing."""
         stored: set[tuple[str, str]] = set()
         for statement in {write.statement.name: write.statement for write in writes}.values():
-            rows = [write.row for write in writes if write.statement is statement]
+            found_by = statement.found_by or (statement.key_field,)
+            rows = [
+                {name: write.row[name] for name in found_by}
+                for write in writes
+                if write.statement is statement
+            ]
             found = connection.execute(statement.exists_sql, (orjson.dumps(rows).decode(),))
             stored.update((statement.name, str(key)) for (key,) in found.fetchall())
         return [write for write in writes if (write.statement.name, write.key) not in stored]
