@@ -11,6 +11,7 @@ import math
 import os
 import random
 import secrets
+import signal
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -25,6 +26,7 @@ import psycopg
 from techno.database.connection import DeadlineConnection, connect
 from techno.governance.reason_codes import ReasonCode
 from techno.governance.status import Status
+from techno.launch import follow_parent
 
 _MARK = "techno-test-database"
 _CHUNK_ROWS = 25_000
@@ -119,7 +121,7 @@ def simulate(
         max_workers=max(1, min(jobs or os.cpu_count() or 1, len(chunks))),
         mp_context=get_context("spawn"),
         initializer=_open,
-        initargs=(parameters,),
+        initargs=(os.getpid(), parameters),
     ) as pool:
         for _ in pool.map(partial(_write, start, days * 86_400 / max(1, rows)), chunks):
             pass
@@ -128,9 +130,10 @@ def simulate(
 _connection: DeadlineConnection | None = None
 
 
-def _open(parameters: dict[str, Any]) -> None:
-    """Connect a worker process."""
+def _open(parent: int, parameters: dict[str, Any]) -> None:
+    """Connect a worker process; it ends with its parent."""
     global _connection
+    follow_parent(signal.SIGKILL, parent)
     _connection = connect(parameters, deadline_s=_DEADLINE_S, name="techno-simulate")
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import enum
 import os
+import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
@@ -28,6 +29,7 @@ from audit.merkle import leaf_hash
 from audit.rows import canonical_row, loads
 from audit.sql import statement
 from techno.database.connection import DeadlineConnection, connect
+from techno.launch import follow_parent
 
 RANGE_LEAVES = 20_000
 BATCH_LEAVES = 4_000
@@ -102,7 +104,7 @@ def verify_rows(
         max_workers=min(workers, max(1, len(ranges))),
         mp_context=get_context("spawn"),
         initializer=_open,
-        initargs=(parameters, snapshot),
+        initargs=(os.getpid(), parameters, snapshot),
     ) as pool:
         reports = pool.map(_verify_range, ranges)
         meanwhile()
@@ -128,9 +130,10 @@ WHERE t.action = 'audit.archive' AND t.detail ->> 'sha256' = a.sha256
 """
 
 
-def _open(parameters: dict[str, Any], snapshot: str) -> None:
-    """Connect a worker process to the snapshot that all of them see."""
+def _open(parent: int, parameters: dict[str, Any], snapshot: str) -> None:
+    """Connect a worker process to the snapshot that all of them see; it ends with its parent."""
     global _connection
+    follow_parent(signal.SIGKILL, parent)
     _connection = connect(parameters, deadline_s=DEADLINE_S, name="techno-verify", settings=PATIENT)
     set_json_loads(loads, _connection)
     _connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
