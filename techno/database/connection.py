@@ -11,6 +11,10 @@ from psycopg.abc import PQGen
 
 RV = TypeVar("RV")
 
+#: What every connection of ours sets. Compiling a plan takes the server half a second, and up to
+#: PostgreSQL 17 the planner thinks it worth that where a plan holds what it was told to avoid.
+COMMON_SETTINGS = {"jit": "off"}
+
 #: Connecting may take this long; psycopg rounds smaller values up to two seconds.
 CONNECT_TIMEOUT_S = 2
 DEFAULT_DEADLINE_S = 10.0
@@ -65,7 +69,7 @@ def connect(
     connection = DeadlineConnection.connect(**options, autocommit=True)
     connection.deadline_s = deadline_s
     try:
-        wanted = {"TimeZone": "UTC", **(settings or {})}
+        wanted = {"TimeZone": "UTC", **COMMON_SETTINGS, **(settings or {})}
         connection.execute(
             sql.SQL("; ").join(
                 sql.SQL("SET {} = {}").format(sql.Identifier(key), sql.Literal(value))

@@ -14,7 +14,11 @@ from django.utils.asyncio import async_unsafe
 from psycopg import IsolationLevel
 
 from techno import env
-from techno.database.connection import CONNECT_TIMEOUT_S, DeadlineConnection
+from techno.database.connection import (
+    COMMON_SETTINGS,
+    CONNECT_TIMEOUT_S,
+    DeadlineConnection,
+)
 
 #: Threads that have opened a connection. A number may be another thread's later: then one looks
 #: after connections in vain.
@@ -49,3 +53,11 @@ class DatabaseWrapper(base.DatabaseWrapper):
         if isolation is not None:
             connection.isolation_level = self.isolation_level
         return connection
+
+    @async_unsafe
+    def init_connection_state(self) -> None:
+        """Prepare a connection that was just opened, as Django does and with our own settings."""
+        super().init_connection_state()
+        with self.cursor() as cursor:
+            for name, value in COMMON_SETTINGS.items():
+                cursor.execute(f"SET {name} = {value}")
