@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Sequence
 from functools import lru_cache
+
+#: ``192.0.2.1:443`` and ``[2001:db8::1]:443``; without brackets, IPv6 has no place for a port.
+_WITH_PORT = re.compile(r"(?:(?P<v4>[0-9.]+)|\[(?P<v6>[^\[\]]*)\]):[0-9]{1,5}")
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 #: A longer chain than this is nobody's honest proxy path.
@@ -44,13 +48,19 @@ def client_address(peer: str, forwarded_for: str, trusted: Sequence[Network]) ->
     if not trusted or not forwarded_for or not _within(address, trusted):
         return address
     for hop in reversed(forwarded_for.split(",")[-FORWARDED_LIMIT:]):
-        candidate = normalised(hop)
+        candidate = normalised(_without_port(hop.strip()))
         if not candidate:
             return address
         address = candidate
         if not _within(address, trusted):
             return address
     return address
+
+
+def _without_port(hop: str) -> str:
+    """Return one address of the chain without the port that some proxies add to it."""
+    found = _WITH_PORT.fullmatch(hop)
+    return found["v6"] or found["v4"] if found else hop
 
 
 def _within(address: str, trusted: Sequence[Network]) -> bool:
