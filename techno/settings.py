@@ -217,6 +217,7 @@ MFA_ADAPTER = "techno.people.adapters.second_factors.SecondFactorAdapter"
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_FORMS = {
+    "add_webauthn": "techno.people.adapters.forms.AddPasskey",
     "authenticate_webauthn": "techno.people.adapters.forms.AuthenticatePasskey",
     "login_webauthn": "techno.people.adapters.forms.LoginPasskey",
     "reauthenticate_webauthn": "techno.people.adapters.forms.ReauthenticatePasskey",

@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 import pytest
+from allauth.mfa.models import Authenticator
 from django.contrib.auth.hashers import identify_hasher, make_password
 from django.contrib.auth.models import User
 from django.test import Client
@@ -173,3 +174,29 @@ def test_a_passkey_that_is_refused_is_on_record(sent: str) -> None:
     assert answer["Location"] == LOGIN
     (row,) = rows(action="person.sign_in", user_ip=address)
     assert row.detail == {"failed": "second factor", "name": None}
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        "[1]",
+        '"text"',
+        '{"id": "x"}',
+        '{"id": "AA", "rawId": "AA", "type": "public-key", "response": {}}',
+        '{"id": "AA", "rawId": "AA", "type": "public-key",'
+        ' "response": {"clientDataJSON": "AA", "attestationObject": "AA"}}',
+        '{"id": "AA", "rawId": "AA", "type": "public-key",'
+        ' "response": {"clientDataJSON": "e30", "attestationObject": "oA"}}',
+        '{"id": "AA", "rawId": "AA", "type": "public-key",'
+        ' "response": {"clientDataJSON": [], "attestationObject": {}}}',
+    ],
+)
+def test_a_passkey_that_is_none_is_not_added(sent: str) -> None:
+    user = somebody()
+    browser = client_of(user)
+    page = reverse("mfa_add_webauthn")
+    assert browser.get(page).status_code == 200  # which also begins the ceremony
+    answer = browser.post(page, {"name": "mine", "credential": sent})
+    assert answer.status_code == 200
+    assert "Incorrect code" in answer.content.decode()
+    assert not Authenticator.objects.filter(user=user).exists()

@@ -7,6 +7,7 @@ from typing import Any
 from allauth.mfa.adapter import get_adapter
 from allauth.mfa.models import Authenticator
 from allauth.mfa.webauthn.forms import (
+    AddWebAuthnForm,
     AuthenticateWebAuthnForm,
     LoginWebAuthnForm,
     ReauthenticateWebAuthnForm,
@@ -16,6 +17,10 @@ from django.core.exceptions import ValidationError
 
 from techno.people.adapters import records
 
+#: What the libraries raise over an answer that no browser gives: without its parts, with others in
+#: their places, with a signature or a key that is none.
+MALFORMED = (LookupError, TypeError, ValueError, AttributeError, InvalidSignature)
+
 
 class _OnRecord:
     user: Any
@@ -23,15 +28,15 @@ class _OnRecord:
     def clean_credential(self) -> Authenticator:
         """Check what the browser answered; put it on record when it is refused.
 
-        Not only what the libraries foresaw: an answer without its parts, or with a signature
-        that is none, is a refusal too and no fault of the service.
+        Not only what the libraries foresaw: a malformed answer is a refusal too and no fault of
+        the service.
         """
         try:
             return super().clean_credential()
         except ValidationError:
             self._refused()
             raise
-        except (LookupError, TypeError, ValueError, AttributeError, InvalidSignature) as error:
+        except MALFORMED as error:
             self._refused()
             raise get_adapter().validation_error("incorrect_code") from error
 
@@ -52,3 +57,15 @@ class LoginPasskey(_OnRecord, LoginWebAuthnForm):
 
 class ReauthenticatePasskey(_OnRecord, ReauthenticateWebAuthnForm):
     """The second factor once more."""
+
+
+class AddPasskey(AddWebAuthnForm):
+    """One more passkey."""
+
+    def clean(self) -> dict[str, Any]:
+        """Check what the browser made; what is none is refused, whatever is wrong with it."""
+        try:
+            cleaned: dict[str, Any] = super().clean()
+        except MALFORMED as error:
+            raise get_adapter().validation_error("incorrect_code") from error
+        return cleaned
