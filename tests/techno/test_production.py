@@ -140,3 +140,16 @@ def _console_origins(service: Service) -> None:
             assert row == [("cors.preflight", "APPROVED")]
         page = console.options("/account/login/", headers={"Origin": "https://c.example.org"})
         assert "Access-Control-Allow-Origin" not in page.headers
+
+
+@pytest.mark.slow
+def test_what_stands_in_the_database_is_checked_with_it(service: Service) -> None:
+    arguments = ("check", "--deploy", "--database", "default", "--fail-level", "WARNING")
+    done = service.manage_with(documented(), *arguments)
+    assert done.returncode != 0
+    # Two actions that are there for tests, and a password that nobody changed yet.
+    assert set(re.findall(r"techno\.\w+", done.stderr)) - {"techno.W203"} == {
+        "techno.W301",
+        "techno.W304",
+        "techno.W403",
+    }
