@@ -3,7 +3,7 @@
 What runs and what waits is counted in PostgreSQL, so the limit is true across processes and
 hosts. A turn is held by the run's own row: whatever closes the run gives it back, the reaper of a
 dead process's runs too. Among the callers that wait in web processes the next turn goes to the
-one that was served least recently; see ``executor_start_run_v1``.
+one that was served least recently; see ``executor_start_run_v2``.
 """
 
 from __future__ import annotations

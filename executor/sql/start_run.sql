@@ -1,1 +1,1 @@
-SELECT outcome, execution_id FROM executor_start_run_v1(%s, %s, %s, %s)
+SELECT outcome, execution_id FROM executor_start_run_v2(%s, %s, %s, %s)
