@@ -6,6 +6,7 @@ durable in one transaction.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -17,13 +18,14 @@ from executor.ending import KILL_WAIT_S, TERM_GRACE_S
 from executor.outcome import verdict_of
 from executor.program import perform
 from executor.ran import Ran
+from executor.run_ends import bare_row
 from executor.statements import CLOSE_RUN, OPEN_RUN, REMEMBER
 from executor.watching import Watch, watching
 from executor.worker_identity import HOST, this_worker
 from techno.database.current import store
-from techno.database.errors import ValueMissing
+from techno.database.errors import StoreUnavailable, ValueMissing
 from techno.database.group_commit import Write
-from techno.gate import Governed
+from techno.gate import Governed, unavailable
 from techno.governance.trace import iso_ms
 from techno.governance.verdict import Verdict
 
@@ -69,6 +71,13 @@ def run_here(
         if error.column != "action":
             raise
         raise ActionChanged(decision.action.name) from error
+    except StoreUnavailable:
+        # It may stand all the same: a frozen server goes on where it was. Then it is closed, when
+        # the row of this refusal is written.
+        ended_at = iso_ms(int(time.time() * 1000))
+        unsaid = bare_row(execution_id, unavailable(), "its intent was not acknowledged", ended_at)
+        governed.also.append(Write(CLOSE_RUN, unsaid))
+        raise
     governed.execution_id = execution_id
     with watching.over(execution_id) as watch:
         return run_opened(governed, decision, watch)

@@ -162,6 +162,12 @@ def test_nothing_runs_while_the_database_is_away(outage: Outage, way: str) -> No
     )
     for trace_id, http_status in traces.items():
         assert promises.row(trace_id)["http_status"] == http_status
+    # A server that was frozen may have taken an intent that nobody waits for any more.
+    unsaid = service.sql(
+        "SELECT state, started_at, status FROM command_runs WHERE trace_id = ANY(%s::uuid[])",
+        [list(traces)],
+    )
+    assert set(unsaid) <= {("ended", None, "BLOCKED")}
     assert service.sql("SELECT 1 FROM command_runs WHERE state = 'running'") == []
 
 
