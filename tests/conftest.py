@@ -15,6 +15,7 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
+import hypothesis
 import pytest
 
 from tests import databases, isolation
@@ -35,6 +36,11 @@ def pytest_configure(config: pytest.Config) -> None:
     del os.environ["DJANGO_SETTINGS_MODULE"]
 
 
+# A loaded machine is no failure: how long an example takes is told by no test.
+hypothesis.settings.register_profile("unhurried", deadline=None)
+hypothesis.settings.load_profile("unhurried")
+
+
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
     """Keep what needs a running service out of the fast loop, and begin with it in the whole one.
@@ -43,7 +49,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
     among files stays the random one.
     """
     for item in items:
-        if "service" in getattr(item, "fixturenames", ()):
+        if not {"service", "start_service"}.isdisjoint(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.slow)
     result = yield
     slow = {item.path for item in items if item.get_closest_marker("slow")}
