@@ -2,7 +2,7 @@
 
     python -m benchmarks.spawn_overhead [--runs 2000] [--rounds 3]
 
-Runs /bin/true in four ways, each from 1 thread, from 8 threads of one process, and from 2 processes
+Runs /bin/true in several ways, each from 1 thread, 8 threads of one process, and 2 processes
 with 4 threads each, in turns so that the load of the machine hits all alike. Prints the best round
 of each: runs per second, their ratio to the bare spawn in the same layout, and the CPU time per run
 of the spawning processes alone.
@@ -11,6 +11,8 @@ of the spawning processes alone.
 - spawn only:   the engine's way of starting, with pipes and pidfd, then waitpid
 - subprocess:   Popen with a session of its own and two pipes, communicate(timeout=15)
 - engine:       engine.run
+- bare limited: the bare spawn of prlimit and setpriv with the limits of LIMITS, and of true behind
+- limited:      engine.run of the same
 
 os.posix_spawn keeps the interpreter lock while the kernel works, the engine does not: that is why
 it can pass the bare spawn with 8 threads. The last layout shows what the machine can do.
@@ -28,10 +30,22 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
 from executor import engine, spawn
+from executor.confinement import account_of, confine
+from executor.isolation import checked_isolation
 
 PROGRAM = "/bin/true"
 LAYOUTS = ((1, 1), (1, 8), (2, 4))  # processes, threads of each
 ENVIRONMENT = spawn.minimal_environment({}, "benchmark")
+LIMITS = checked_isolation(
+    {
+        "cpu_s": 10,
+        "memory_bytes": 2**30,
+        "file_size_bytes": 2**20,
+        "open_files": 64,
+        "no_new_privs": True,
+    }
+)
+LIMITED = confine((PROGRAM,), LIMITS, account_of(LIMITS), "/", writable=False).argv
 
 
 def bare_spawn() -> None:
@@ -59,7 +73,19 @@ def with_subprocess() -> None:
 
 
 def with_engine() -> None:
-    result = engine.run(engine.Command((PROGRAM,), marker="benchmark"))
+    _run((PROGRAM,))
+
+
+def bare_limited() -> None:
+    os.waitpid(os.posix_spawn(LIMITED[0], LIMITED, ENVIRONMENT), 0)
+
+
+def limited() -> None:
+    _run(LIMITED)
+
+
+def _run(argv: tuple[str, ...]) -> None:
+    result = engine.run(engine.Command(argv, marker="benchmark"))
     if result.exit_code != 0:
         raise RuntimeError(result.detail)
 
@@ -69,7 +95,11 @@ CONTENDERS: dict[str, Callable[[], None]] = {
     "spawn only": spawn_only,
     "subprocess": with_subprocess,
     "engine": with_engine,
+    "bare limited": bare_limited,
+    "limited": limited,
 }
+#: What each way is held against.
+BARE = {"limited": "bare limited"}
 
 
 def work(name: str, threads: int, runs: int) -> float:
@@ -113,8 +143,8 @@ def main() -> None:
                 best[name, *layout] = max(best.get((name, *layout), (0.0, 0.0)), measured)
     print(f"{'way':12} {'processes':>9} {'threads':>7} {'runs/s':>8} {'of bare':>8} {'CPU us':>8}")
     for processes, threads in LAYOUTS:
-        bare_rate = best["bare spawn", processes, threads][0]
         for name in CONTENDERS:
+            bare_rate = best[BARE.get(name, "bare spawn"), processes, threads][0]
             rate, cpu_s = best[name, processes, threads]
             print(
                 f"{name:12} {processes:9} {threads:7} {rate:8.0f} {rate / bare_rate:8.2f} "
