@@ -46,16 +46,13 @@ def hand_over(libc: Any, actions: Any, handed: Mapping[int, int]) -> None:
 
 
 @contextmanager
-def own_umask(umask: int | None) -> Iterator[None]:
-    """Have children of this thread born with ``umask``; ``None`` leaves all as it is.
+def own_umask(umask: int) -> Iterator[None]:
+    """Have children of this thread born with ``umask``.
 
     A process's threads share one umask, so this thread first gets one of its own, and keeps it
     from then on (along with its own current directory, which nobody here ever changes). Raises
     ``OSError`` where the kernel does not allow that.
     """
-    if umask is None:
-        yield
-        return
     if not getattr(_thread, "is_apart", False):
         if _libc.unshare(_CLONE_FS) != 0:
             number = ctypes.get_errno()

@@ -102,8 +102,11 @@ def start(
         for number, content in descriptors.items():
             handed[number] = sealed_file(content)
         _fill_actions(actions, directory, pipes[1], pipes[3], handed)
-        with own_umask(umask):
+        if umask is None:
             pid = _posix_spawn(program, arguments, environment, actions)
+        else:
+            with own_umask(umask):
+                pid = _posix_spawn(program, arguments, environment, actions)
         on_start(pid)
         pidfd = os.pidfd_open(pid)
     except BaseException as error:

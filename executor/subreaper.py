@@ -109,10 +109,11 @@ class Subreaper:
 
         Raises OSError where it cannot be or would be of no use.
         """
-        if signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:
-            raise OSError(errno.ECHILD, "this process ignores SIGCHLD and so learns of no end")
         with self.lock:
             if not self._runs:
+                if signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:
+                    why = "this process ignores SIGCHLD and so learns of no end"
+                    raise OSError(errno.ECHILD, why)
                 self._look_around()
                 _set_child_subreaper(1)
             self._runs += 1

@@ -36,6 +36,11 @@ def _reason_code(code: str) -> Counter:
     return REASON_CODES.labels(code)
 
 
+@cache
+def _run_seconds(status: str) -> Histogram:
+    return RUN_SECONDS.labels(status)
+
+
 def answered(endpoint: str, verdict: Verdict, http_status: int) -> None:
     """Count one answer. ``endpoint`` is the route's name, not the caller's path."""
     _requests(endpoint, verdict.status.value, http_status).inc()
@@ -50,4 +55,4 @@ def audit_write_observed(seconds: float) -> None:
 
 def run_ended(status: str, seconds: float) -> None:
     """Note how long one command ran. ``status`` is the run's verdict."""
-    RUN_SECONDS.labels(status).observe(seconds)
+    _run_seconds(status).observe(seconds)

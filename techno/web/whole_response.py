@@ -6,6 +6,9 @@ the kernel to the other side and wakes whoever waits there, for the head alone i
 
 from __future__ import annotations
 
+import time
+from email.utils import formatdate
+from functools import lru_cache
 from typing import Any
 
 from gunicorn import util
@@ -15,14 +18,29 @@ from gunicorn.http.wsgi import Response
 WHOLE_MOST_BYTES = 65_536
 
 
+@lru_cache(maxsize=1)
+def _date(second: int) -> str:
+    """Return the date of answers that leave in this second of the epoch (RFC 9110, 5.6.7)."""
+    return formatdate(second, usegmt=True)
+
+
 class WholeResponse(Response):  # type: ignore[misc]
     """gunicorn's writer of answers, for small ones of known length in one call."""
 
     headers_sent: bool
 
-    def default_headers(self) -> Any:
-        """Leave out who we are: it would only help to pick an exploit."""
-        return [line for line in super().default_headers() if not line.startswith("Server:")]
+    def default_headers(self) -> list[str]:
+        """Return the first lines; without who we are: it would only help to pick an exploit."""
+        connection = "upgrade" if self.upgrade else "close" if self.should_close() else "keep-alive"
+        major, minor = self.req.version
+        lines = [
+            f"HTTP/{major}.{minor} {self.status}\r\n",
+            f"Date: {_date(int(time.time()))}\r\n",
+            f"Connection: {connection}\r\n",
+        ]
+        if self.chunked:
+            lines.append("Transfer-Encoding: chunked\r\n")
+        return lines
 
     def write(self, arg: Any) -> None:
         """Send a piece of the body, the head before it."""

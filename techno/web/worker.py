@@ -56,6 +56,12 @@ class GovernedWorker(ThreadWorker):  # type: ignore[misc]
     time as a small request does.
     """
 
+    def init_process(self) -> None:
+        """Serve, with the settings at hand: they are read two dozen times a request."""
+        for name, setting in self.cfg.settings.items():
+            self.cfg.__dict__.setdefault(name, setting.get())
+        super().init_process()
+
     def handle(self, conn: Any) -> Any:
         """Answer a request, and those that follow it closely on the same connection."""
         kept = super().handle(conn)
