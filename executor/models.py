@@ -236,6 +236,7 @@ class CommandRun(models.Model):
     stderr = models.TextField(_("error output"), blank=True)
     output_bytes = models.BigIntegerField(_("bytes printed"), default=0)
     truncated = models.BooleanField(_("truncated"), default=False)
+    output_removed_at = models.DateTimeField(_("output removed"), null=True, editable=False)
     detail = models.TextField(_("detail"), blank=True)
     host = models.CharField(_("host"), max_length=255)
     worker = models.CharField(_("worker"), max_length=100)
@@ -272,6 +273,11 @@ class CommandRun(models.Model):
                 fields=["host"],
                 condition=models.Q(state=RunState.RUNNING),
                 name="command_runs_running",
+            ),
+            models.Index(
+                fields=["ended_at"],
+                condition=models.Q(output_removed_at__isnull=True, output_bytes__gt=0),
+                name="command_runs_with_output",
             ),
         ]
 

@@ -10,6 +10,7 @@ from django.core import signing
 
 from executor.engine import Outcome, Result
 from executor.models import RunState
+from executor.output_removal import removal_facts
 from executor.sql import statement
 from techno.database.current import store
 from techno.governance.principal import Principal, Scope
@@ -69,6 +70,7 @@ class StoredRun:
     timeout_s: float
     version: int | None
     principal_kind: str
+    output_removed_at: datetime | None
     stdout: str = ""
     stderr: str = ""
 
@@ -135,6 +137,7 @@ class StoredRun:
             "signal": self.signal,
             "output_bytes": self.output_bytes,
             "truncated": self.truncated,
+            **removal_facts(self.ended_at, self.output_removed_at),
             "timeout_s": self.timeout_s,
             "cancel": cancel,
             "ending": self.detail if _TOLD_ENDS.intersection(self.reason_codes) else "",
@@ -144,7 +147,7 @@ class StoredRun:
 _COLUMNS = """execution_id, trace_id::text, action, state, status, reason_codes, key_prefix, queue,
     host, requested_at, started_at, ended_at, duration_ms, exit_code, signal, output_bytes,
     truncated, detail, cancel_requested_at, cancel_requested_by, cancel_reason, timeout_s, version,
-    principal_kind"""
+    principal_kind, output_removed_at"""
 
 
 def stored_run(execution_id: str) -> StoredRun:

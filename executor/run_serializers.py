@@ -133,6 +133,12 @@ class RunFacts(serializers.Serializer[Any]):
     signal = serializers.IntegerField(allow_null=True)
     output_bytes = serializers.IntegerField()
     truncated = serializers.BooleanField()
+    output_removed_at = serializers.DateTimeField(
+        allow_null=True, help_text="Since when its output is not kept any more."
+    )
+    output_note = serializers.CharField(
+        allow_null=True, help_text="After how many days it was removed, in words."
+    )
     timeout_s = serializers.FloatField()
     cancel = CancelFacts(allow_null=True)
     ending = serializers.CharField(
@@ -179,6 +185,8 @@ class OutputAnswer(Envelope):
     state = serializers.ChoiceField(choices=RunState.choices)
     next = serializers.IntegerField(help_text="Where to go on.")
     ended = serializers.BooleanField(help_text="Nothing more comes.")
+    output_removed_at = serializers.DateTimeField(allow_null=True)
+    output_note = serializers.CharField(allow_null=True)
 
 
 _NOT_THERE = {404: OpenApiResponse(Refusal, description="No such run for this key.")}

@@ -11,6 +11,7 @@ from rest_framework.request import Request
 from executor.approval_decisions import current_approval
 from executor.approval_reads import PendingApproval
 from executor.cancelling import cancel_run
+from executor.output_removal import removal_facts
 from executor.run_following import follow_output
 from executor.run_reader import (
     NOT_THERE,
@@ -146,6 +147,7 @@ class OutputView(GovernedView):
             "state": page.state,
             "next": page.next,
             "ended": page.ended,
+            **removal_facts(run.ended_at, run.output_removed_at),
         }
         return answer(request, pieces, APPROVED, facts)
 

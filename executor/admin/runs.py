@@ -28,6 +28,7 @@ from executor.admin.run_watching import (
 )
 from executor.live_output import live_output
 from executor.models import Approval, CommandRun, RunState
+from executor.output_removal import days_kept
 from techno.governance.status import Status
 from techno.portal.guard import routine
 from techno.portal.keyset import Keyset, KeysetPage
@@ -154,6 +155,9 @@ class CommandRunAdmin(LedgerAdmin):
             if waits
             else "",
             "streams": streams,
+            "days_kept": days_kept(run.ended_at, run.output_removed_at)
+            if run.output_removed_at
+            else None,
             "trace_url": link(request, Kind.TRACE, run.trace_id),
             "key_url": link(request, Kind.KEY, run.key_prefix),
             "action_url": link(request, Kind.ACTION, run.action),
@@ -200,10 +204,11 @@ class CommandRunAdmin(LedgerAdmin):
         if not may_see_output(request):
             raise PermissionDenied
         rows = CommandRun.objects.filter(execution_id=identity)
-        found = rows.values_list(stream, "action").first() if stream in STREAMS else None
-        if found is None:
+        wanted = (stream, "action", "output_removed_at")
+        found = rows.values_list(*wanted).first() if stream in STREAMS else None
+        if found is None or found[2] is not None:  # no page leads to what was removed
             raise Http404("no such output")
-        kept, action = found
+        kept, action, _removed_at = found
         record_look(request, identity, action, f"{stream} file")
         response = HttpResponse(kept.encode(), content_type="text/plain; charset=utf-8")
         response["Content-Disposition"] = f'attachment; filename="{identity}-{stream}.txt"'

@@ -14,6 +14,7 @@ from django.db import Error, connections
 from audit.keeper import Task, keep, tasks
 from audit.recorder import AuditUnavailable
 from executor.approval_decisions import lapse_overdue
+from executor.output_removal import remove_old_output
 from executor.reaping import reap_lost_runs
 from executor.schedule_firing import fire_due, settle_claims
 from executor.upkeep import forget_answers, tend_queue
@@ -28,6 +29,7 @@ FIRE_EVERY_S = 1.0
 TEND_EVERY_S = 2.0
 FORGET_EVERY_S = 600.0
 PRUNE_EVERY_S = 600.0
+REMOVE_OUTPUT_EVERY_S = 10.0
 
 
 class Command(BaseCommand):
@@ -51,6 +53,7 @@ class Command(BaseCommand):
                 Task("queued runs", TEND_EVERY_S, _tend),
                 Task("old answers", FORGET_EVERY_S, _forget),
                 Task("rates", PRUNE_EVERY_S, _prune),
+                Task("old output", REMOVE_OUTPUT_EVERY_S, _remove_output),
             ],
         )
 
@@ -88,10 +91,23 @@ def _prune(connection: psycopg.Connection[Any]) -> None:
 
 
 def _fire(connection: psycopg.Connection[Any]) -> None:
-    """Fire schedules. What Django's connection meets is told as the store's trouble."""
-    try:
+    """Fire schedules."""
+
+    def fire() -> None:
         settle_claims()
         fire_due()
+
+    _on_djangos_connection(fire)
+
+
+def _remove_output(connection: psycopg.Connection[Any]) -> None:
+    _on_djangos_connection(remove_old_output)
+
+
+def _on_djangos_connection(work: Callable[[], object]) -> None:
+    """Do what uses the ORM. What its connection meets is told as the store's trouble."""
+    try:
+        work()
     except (AuditUnavailable, Error) as error:
         connections.close_all()  # the next turn opens a new one
         raise StoreUnavailable(str(error)) from error
