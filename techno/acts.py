@@ -11,21 +11,27 @@ import os
 import pwd
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
+import structlog
 from django.db import DatabaseError, transaction
 
+from audit.recorder import AuditUnavailable
 from techno.gate import Governed, begin, conclude
 from techno.governance.principal import Principal, PrincipalKind
 from techno.governance.reason_codes import ReasonCode
 from techno.governance.text import caller_text
 from techno.governance.verdict import APPROVED, refuse
 
+log = structlog.get_logger(__name__)
 #: The method of acts that come from a terminal.
 COMMAND = "COMMAND"
 Detail = dict[str, str | int | bool | None]
 #: Longer values are cut and digested: a row says what changed, it is no copy of it.
 VALUE_LIMIT = 400
+#: Acts whose rows wait until all changes that hold together with theirs are made.
+_together: ContextVar[list[Governed] | None] = ContextVar("together", default=None)
 
 
 def person(username: str, label: str = "") -> Principal:
@@ -63,6 +69,12 @@ def recorded_change(
     """
     governed.action = action
     governed.detail.update(detail or {})
+    waiting = _together.get()
+    if waiting is not None:
+        with transaction.atomic():
+            yield governed.detail
+        waiting.append(governed)
+        return
     recorded = False
     try:
         with transaction.atomic():
@@ -72,6 +84,36 @@ def recorded_change(
     except DatabaseError:
         if recorded:
             _tell_that_it_failed(governed)
+        raise
+
+
+@contextmanager
+def recorded_together() -> Iterator[None]:
+    """Make all changes of the block, each a :func:`recorded_change`, in one transaction, or none.
+
+    Their rows, one for each, are written after the last change and before the commit. An
+    exception of the block passes through and leaves neither changes nor rows. Raises
+    ``audit.recorder.AuditUnavailable`` when a row cannot be written; nothing changed then.
+    """
+    waiting: list[Governed] = []
+    recorded: list[Governed] = []
+    try:
+        with transaction.atomic():
+            token = _together.set(waiting)
+            try:
+                yield
+            finally:
+                _together.reset(token)
+            for governed in waiting:
+                conclude(governed, APPROVED)
+                recorded.append(governed)
+    except (DatabaseError, AuditUnavailable):
+        for governed in recorded:
+            try:
+                _tell_that_it_failed(governed)
+            except AuditUnavailable as error:
+                trace_id = governed.trace.trace_id
+                log.critical("a row tells of a change that is not", of=trace_id, cause=str(error))
         raise
 
 

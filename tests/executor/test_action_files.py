@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+import threading
 import uuid
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import ProgrammingError, transaction
+from django.db import ProgrammingError, connection, connections, transaction
 
 from audit.models import AuditTrace
 from executor.action_changes import delete_action, save_action, switch_action
@@ -271,6 +272,65 @@ def test_a_directory_is_loaded_whole_or_not_at_all(tmp_path: Path, name: str) ->
     assert not Action.objects.filter(name=name).exists()
     assert f"{name}: created\n  argv: None -> ['/bin/true']" in command("load", str(tmp_path))
     assert command("load", str(tmp_path)) == "a.toml: 0 created, 0 changed, 1 unchanged\n"
+
+
+TWO = """
+[action.{first}]
+argv = ["/bin/true"]
+timeout_s = {timeout_s}
+
+[action.{second}]
+argv = ["/bin/true"]
+timeout_s = {timeout_s}
+"""
+
+
+def test_a_load_that_fails_at_the_second_action_leaves_the_first_as_it_was(
+    tmp_path: Path, name: str
+) -> None:
+    first, second = f"{name}_A", f"{name}_B"
+    call_command(
+        "actions",
+        "load",
+        write(tmp_path, TWO.format(first=first, second=second, timeout_s=3)),
+        stdout=io.StringIO(),
+    )
+    path = write(tmp_path, TWO.format(first=first, second=second, timeout_s=4))
+    held, done = threading.Event(), threading.Event()
+
+    def hold_the_second() -> None:
+        with transaction.atomic():
+            Action.objects.select_for_update().get(name=second)
+            held.set()
+            done.wait(60)
+        connections.close_all()
+
+    thread = threading.Thread(target=hold_the_second)
+    thread.start()
+    assert held.wait(10)
+    told = io.StringIO()
+    with connection.cursor() as cursor:
+        cursor.execute("SET lock_timeout = '200ms'")
+    try:
+        with pytest.raises(CommandError, match="so nothing changes"):
+            call_command("actions", "load", str(path), stdout=told)
+    finally:
+        done.set()
+        thread.join()
+        with connection.cursor() as cursor:
+            cursor.execute("RESET lock_timeout")
+    assert told.getvalue() == ""
+    for each in (first, second):
+        assert Action.objects.get(name=each).timeout_s == 3
+        assert ActionVersion.objects.filter(action=each).count() == 1
+        assert [row[0] for row in rows(each)] == ["action.create"]
+    call_command("actions", "load", str(path), stdout=told)
+    for each in (first, second):
+        assert Action.objects.get(name=each).timeout_s == 4
+        ((_, created), (verb, changed)) = rows(each)
+        assert (verb, created["version"], changed["version"]) == ("action.change", 1, 2)
+        kept = ActionVersion.objects.get(action=each, version=2)
+        assert AuditTrace.objects.get(trace_id=kept.trace_id).detail["of"] == each
 
 
 def test_switching_by_command_says_what_it_did(tmp_path: Path, name: str) -> None:

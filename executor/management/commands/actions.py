@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DatabaseError
 
 from audit.recorder import AuditUnavailable
-from executor.action_changes import save_action, switch_action
+from executor.action_changes import switch_action
 from executor.action_export import exported
 from executor.action_files import BadActionFile, Planned, files_in, plan, read_actions
+from executor.action_loading import load_actions
 from executor.models import Action
 from techno.acts import Detail, governed_command
 
@@ -41,6 +43,8 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
         except AuditUnavailable as error:
             raise CommandError(f"No row can be written, so nothing changes: {error}") from error
+        except DatabaseError as error:
+            raise CommandError(f"The database refused, so nothing changes: {error}") from error
 
     def _load(self, options: dict[str, Any]) -> None:
         self._go_through(options["files"], change=True)
@@ -49,14 +53,14 @@ class Command(BaseCommand):
         self._go_through(options["files"], change=False)
 
     def _go_through(self, given: list[Path], *, change: bool) -> None:
-        """Read every file before the first change, so that a bad one stops all of them."""
+        """Read every file before the first change: a bad one stops all; all is changed or nothing."""
         read = [(path, read_actions(path)) for path in files_in(given)]
         _refuse_twice_named(read)
-        for path, actions in read:
-            planned = plan(actions)
+        planned_of = [(path, plan(actions)) for path, actions in read]
+        if change:
+            load_actions(each for _, planned in planned_of for each in planned)
+        for path, planned in planned_of:
             for each in planned:
-                if change and each.kind != "unchanged":
-                    save_action(governed_command("actions.load"), each.action)
                 self._tell(each)
             counted = Counter(each.kind for each in planned)
             self.stdout.write(
