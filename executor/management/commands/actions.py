@@ -53,7 +53,7 @@ class Command(BaseCommand):
         self._go_through(options["files"], change=False)
 
     def _go_through(self, given: list[Path], *, change: bool) -> None:
-        """Read every file before the first change: a bad one stops all; all is changed or nothing."""
+        """Read every file before the first change; then change all of it, or nothing."""
         read = [(path, read_actions(path)) for path in files_in(given)]
         _refuse_twice_named(read)
         planned_of = [(path, plan(actions)) for path, actions in read]
