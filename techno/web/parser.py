@@ -47,12 +47,15 @@ def read_body(request: Any) -> bytes:
     announced = None if chunked else int(environ.get("CONTENT_LENGTH") or 0)
     if announced is not None and announced > limit:
         raise too_large(limit)
-    socket = environ.get("gunicorn.socket")
+    stream = environ["wsgi.input"]
+    # Nothing is to be waited for when the body came with the head (techno.web.worker).
+    has_arrived = getattr(stream, "has_arrived", False)
+    socket = None if has_arrived else environ.get("gunicorn.socket")
     before = socket.gettimeout() if socket is not None else None
     try:
         if socket is not None:
             socket.settimeout(BODY_READ_S)
-        body = _read(environ["wsgi.input"], limit + 1 if announced is None else announced)
+        body = _read(stream, limit + 1 if announced is None else announced)
     except TimeoutError as error:
         raise ParseError("The body did not arrive in time.") from error
     except (OSError, ParseException) as error:
@@ -96,7 +99,7 @@ def parse_json(body: bytes) -> Any:
     except UnicodeDecodeError as error:
         raise ParseError("The body is not valid UTF-8.") from error
     try:
-        return json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
+        return _DECODER.decode(text)
     except _Duplicate as error:
         raise ParseError(f"The body is ambiguous: {error}.") from error
     except RecursionError as error:
@@ -114,3 +117,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
+
+
+#: Made once: ``json.loads`` with such rules would make one for each body.
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant)

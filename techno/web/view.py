@@ -42,6 +42,11 @@ class GovernedView(APIView):
         self.check_permissions(request)
         self.check_throttles(request)
 
+    def finalize_response(self, request: Any, response: Any, *args: Any, **kwargs: Any) -> Any:
+        """Let request and view go: they know each other, and would stay until a collection."""
+        request.parser_context.clear()
+        return super().finalize_response(request, response, *args, **kwargs)
+
     def perform_authentication(self, request: Any) -> None:
         """Find out who asks. Ours need nothing of what DRF puts around a request."""
         for authenticator in self.get_authenticators():

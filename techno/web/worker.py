@@ -9,12 +9,16 @@ nothing here loads Django before a worker has.
 from __future__ import annotations
 
 import select
+import socket
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from gunicorn.http import errors, parser
+from gunicorn import http
+from gunicorn.http import errors
+from gunicorn.http.body import LengthReader
 from gunicorn.http.message import Request
+from gunicorn.http.parser import RequestParser
 from gunicorn.workers.gthread import ThreadWorker
 
 if TYPE_CHECKING:
@@ -33,7 +37,11 @@ _TOO_LARGE = {
 
 
 class RememberedRequest(Request):  # type: ignore[misc]
-    """A request that tells how far it was read when reading it failed."""
+    """A request that tells how far it was read when reading it failed.
+
+    Its body tells as ``has_arrived`` whether reading it would never wait: small ones come with
+    the head.
+    """
 
     def __init__(self, *args: Any) -> None:
         """Read line and headers; what is raised carries this request."""
@@ -42,9 +50,49 @@ class RememberedRequest(Request):  # type: ignore[misc]
         except errors.ParseException as error:
             error.unread_request = self
             raise
+        reader = self.body.reader
+        self.body.has_arrived = isinstance(reader, LengthReader) and reader.length <= len(
+            self.unreader.buf.getvalue()
+        )
+
+    def _peer_is_trusted_proxy(self) -> bool:
+        """Without trusted proxies no peer is one; gunicorn would take its address apart first."""
+        if not self.cfg.forwarded_allow_ips and isinstance(self.peer_addr, tuple):
+            return False
+        return bool(super()._peer_is_trusted_proxy())
 
 
-parser.RequestParser.mesg_class = RememberedRequest
+class PatientParser(RequestParser):  # type: ignore[misc]
+    """Reads the requests of a connection, and leaves the socket alone where there is no need."""
+
+    mesg_class = RememberedRequest
+
+    def finish_body(self, deadline: float | None = None, max_bytes: int | None = None) -> bool:
+        """Discard what was not read of the body. Whether all of it was found, as in gunicorn."""
+        body = self.mesg.body if self.mesg else None
+        if body is not None and not body.failed:
+            reader = body.reader
+            if isinstance(reader, LengthReader) and reader.length == 0:
+                return True
+        return bool(super().finish_body(deadline, max_bytes))
+
+
+class SteadySocket(socket.socket):
+    """A connection whose mode is only changed when it is another one.
+
+    Each change is a system call for which Python gives the interpreter lock away, and gunicorn
+    asks for the mode that there is already before every request.
+    """
+
+    __slots__ = ()
+
+    def setblocking(self, flag: bool) -> None:
+        """Have calls wait, or not."""
+        if flag is not self.getblocking():
+            super().setblocking(flag)
+
+
+http.RequestParser = PatientParser
 
 
 class GovernedWorker(ThreadWorker):  # type: ignore[misc]
@@ -64,6 +112,8 @@ class GovernedWorker(ThreadWorker):  # type: ignore[misc]
 
     def handle(self, conn: Any) -> Any:
         """Answer a request, and those that follow it closely on the same connection."""
+        if type(conn.sock) is socket.socket:
+            conn.sock.__class__ = SteadySocket
         kept = super().handle(conn)
         while kept is True and self._follows_soon(conn):
             kept = super().handle(conn)
