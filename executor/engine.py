@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import enum
 import os
-import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from executor import control_group, procfs, spawn
 from executor.ending import KILL_WAIT_S, looks
@@ -57,6 +57,13 @@ class Command:
     grouped: bool = False
 
 
+class Flag(Protocol):
+    """What tells that a run is to be stopped: a ``threading.Event``, or less."""
+
+    def is_set(self) -> bool:
+        """Whether it is."""
+
+
 class Outcome(enum.Enum):
     """How a run came to its end."""
 
@@ -96,7 +103,7 @@ def run(
     command: Command,
     *,
     deadline: float | None = None,
-    cancelled: threading.Event | None = None,
+    cancelled: Flag | None = None,
     on_output: OnOutput | None = None,
 ) -> Result:
     """Run a command to its end and leave no process of it behind.
@@ -210,7 +217,7 @@ def _start(
     return child, tree
 
 
-def _watch(streams: Streams, clock: _Clock, cancelled: threading.Event | None) -> Outcome:
+def _watch(streams: Streams, clock: _Clock, cancelled: Flag | None) -> Outcome:
     """Read until the leader has ended by itself or has to be ended."""
     look_s = _ORPHAN_LOOK_S if cancelled is None else _CANCEL_LOOK_S
     reap_at = clock.began_at + _ORPHAN_LOOK_S

@@ -22,6 +22,8 @@ _close = _libc.close
 _close.argtypes = [ctypes.c_int]
 _fcntl = _libc.fcntl
 _fcntl.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_int]
+_pipe2 = _libc.pipe2
+_pipe2.argtypes = [ctypes.c_void_p, ctypes.c_int]
 _read = _libc.read
 _read.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t]
 _read.restype = ctypes.c_ssize_t
@@ -39,6 +41,8 @@ class _Room(threading.local):
         self.chunk = ctypes.create_string_buffer(CHUNK_BYTES)
         self.at = ctypes.addressof(self.chunk)
         self.status = ctypes.c_int()
+        self.ends = (ctypes.c_int * 2)()
+        self.ends_at = ctypes.addressof(self.ends)
 
     def taken(self, count: int) -> bytes:
         """Return a copy of the first ``count`` bytes."""
@@ -54,17 +58,28 @@ def close(descriptor: int) -> None:
         raise _error()
 
 
-def never_wait(descriptor: int) -> None:
-    """Have reads of this descriptor return at once. Raises ``OSError``."""
-    flags = _fcntl(descriptor, fcntl.F_GETFL, 0)
-    if flags < 0 or _fcntl(descriptor, fcntl.F_SETFL, flags | os.O_NONBLOCK) < 0:
+def pipe() -> tuple[int, int]:
+    """Return both ends of a new pipe, which programs do not inherit; reading it never waits.
+
+    Raises ``OSError``.
+    """
+    ends = _room.ends
+    if _pipe2(_room.ends_at, os.O_CLOEXEC) != 0:
         raise _error()
+    read_end, write_end = ends
+    # What a pipe's end was opened with is known: O_RDONLY, which is 0.
+    if _fcntl(read_end, fcntl.F_SETFL, os.O_NONBLOCK) < 0:
+        error = _error()
+        os.close(read_end)
+        os.close(write_end)
+        raise error
+    return read_end, write_end
 
 
 def read(descriptor: int) -> bytes | None:
     """Return a chunk of what is there, nothing at the end, and ``None`` when it is to come.
 
-    The descriptor must be one of :func:`never_wait`. Raises ``OSError``.
+    The descriptor must be one that never waits, as of :func:`pipe`. Raises ``OSError``.
     """
     while True:
         count = _read(descriptor, _room.at, CHUNK_BYTES)

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import cache
 
 from django.conf import settings
@@ -17,6 +16,21 @@ from django.conf import settings
 
 class NoSlot(Exception):
     """No slot became free in time, or too many wait already."""
+
+
+class _Slot:
+    """One that is held, and given back at the end of the block."""
+
+    __slots__ = ("_give_back",)
+
+    def __init__(self, give_back: Callable[[], None]) -> None:
+        self._give_back = give_back
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *error: object) -> None:
+        self._give_back()
 
 
 class Slots:
@@ -29,14 +43,10 @@ class Slots:
         #: Those who wait, the longest first, each asleep on a lock that it is given with its slot.
         self._queue: deque[threading.Lock] = deque()
 
-    @contextmanager
-    def hold(self, *, wait_s: float) -> Iterator[None]:
+    def hold(self, *, wait_s: float) -> _Slot:
         """Hold a slot for the block. Raises :class:`NoSlot` after at most ``wait_s``."""
         self._take(wait_s)
-        try:
-            yield
-        finally:
-            self._give_back()
+        return _Slot(self._give_back)
 
     def _take(self, wait_s: float) -> None:
         with self._mutex:

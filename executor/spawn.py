@@ -205,8 +205,7 @@ def _open_pipe() -> tuple[int, int]:
     The write end is kept clear of 0, 1 and 2 (free in a process that closed them), because the
     file actions fill these one after the other.
     """
-    read_end, write_end = os.pipe2(os.O_CLOEXEC)
-    instant_calls.never_wait(read_end)
+    read_end, write_end = instant_calls.pipe()
     if write_end >= _FIRST_UNSHARED_FD:
         return read_end, write_end
     try:

@@ -19,7 +19,6 @@ stay on all processes, so that the end of the outer run reaches what the inner o
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import enum
 import errno
@@ -29,7 +28,6 @@ import resource
 import signal
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from executor import instant_calls, procfs
@@ -83,6 +81,28 @@ def boot_ticks() -> int:
     return int(time.clock_gettime(time.CLOCK_BOOTTIME) * _TICKS_PER_S)
 
 
+class _Birth:
+    """The moment in which a thread starts a leader."""
+
+    __slots__ = ("_is_marked", "_lock")
+
+    def __init__(self, lock: threading.Lock | None, *, is_marked: bool) -> None:
+        self._lock = lock
+        self._is_marked = is_marked
+
+    def __enter__(self) -> None:
+        if self._lock is not None:
+            self._lock.acquire()
+        if self._is_marked:
+            _libc.prctl(_PR_MCE_KILL, _MCE_SET, _MCE_LATE, 0, 0)
+
+    def __exit__(self, *error: object) -> None:
+        if self._is_marked:
+            _libc.prctl(_PR_MCE_KILL, _MCE_CLEAR, 0, 0, 0)
+        if self._lock is not None:
+            self._lock.release()
+
+
 class Subreaper:
     """The children of this operating system process, seen as leaders and orphans.
 
@@ -131,22 +151,14 @@ class Subreaper:
             os.close(self._children_fd)
         self.__init__()  # type: ignore[misc]
 
-    @contextlib.contextmanager
-    def birth(self) -> Iterator[None]:
-        """What this thread starts meanwhile is born with the mark. Register it before the end.
+    def birth(self) -> _Birth:
+        """What this thread starts in the block is born with the mark. Register it before the end.
 
         Where the newborn is seen among the orphans (the main thread's children are), nobody may
         look at these before it is registered: it would be taken for one of a run that is over.
         """
         is_seen = self._children_fd is None or threading.get_native_id() == self.pid
-        with self.lock if is_seen else contextlib.nullcontext():
-            if self._mark_flag:
-                _libc.prctl(_PR_MCE_KILL, _MCE_SET, _MCE_LATE, 0, 0)
-            try:
-                yield
-            finally:
-                if self._mark_flag:
-                    _libc.prctl(_PR_MCE_KILL, _MCE_CLEAR, 0, 0, 0)
+        return _Birth(self.lock if is_seen else None, is_marked=bool(self._mark_flag))
 
     def register(self, leader: Leader) -> None:
         """Know a just started child as the leader of a run, and tag it."""
@@ -154,8 +166,10 @@ class Subreaper:
         if self._inherited_tag is not None:
             return
         # A set-user-ID program or a lowered hard limit: the other evidence has to do.
-        with contextlib.suppress(OSError, ValueError):
+        try:  # noqa: SIM105 - with every run, and contextlib's way costs several times as much
             resource.prlimit(leader.pid, _RLIMIT_LOCKS, (leader.tag, self._hard_limit))
+        except (OSError, ValueError):
+            pass
 
     def orphans(self) -> list[int]:
         """Children that no run leads: of runs, or foreign. Hold the lock."""

@@ -8,11 +8,9 @@ somebody else has declared over is stopped as well: its end is told already.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import psycopg
@@ -30,12 +28,43 @@ LOOK_EVERY_S = 1.0
 CONNECT_TIMEOUT_S = 2
 
 
+class Cancelled:
+    """Whether a run is to be stopped. Hardly any run is, and hardly anybody waits for it.
+
+    What a ``threading.Event`` needs for its waiters costs more than all else that watching a run
+    takes; here it is made when somebody waits.
+    """
+
+    __slots__ = ("_is_set", "_woken")
+
+    def __init__(self) -> None:
+        self._is_set = False
+        self._woken: threading.Event | None = None
+
+    def is_set(self) -> bool:
+        """Whether it is to be stopped."""
+        return self._is_set
+
+    def set(self) -> None:
+        """Have it stopped, and wake the one who waits."""
+        self._is_set = True
+        if self._woken is not None:
+            self._woken.set()
+
+    def wait(self, timeout_s: float) -> None:
+        """Wait until it is set, for so long at most. One thread waits: the run's."""
+        if self._woken is None:
+            self._woken = threading.Event()
+        if not self._is_set:  # looked at after the waiter can be woken
+            self._woken.wait(timeout_s)
+
+
 @dataclass(slots=True)
 class Watch:
     """One run of this process. ``cancelled`` is set when it is to be stopped, with who and why."""
 
     execution_id: str
-    cancelled: threading.Event = field(default_factory=threading.Event)
+    cancelled: Cancelled = field(default_factory=Cancelled)
     by: str = ""
     reason: str = ""
 
@@ -53,6 +82,22 @@ class Watch:
         return f"stopped by {self.by}" + (f" ({self.reason})" if self.reason else "")
 
 
+class _Watched:
+    """The watch over one run, for a block."""
+
+    __slots__ = ("_runs", "_watch")
+
+    def __init__(self, runs: dict[str, Watch], watch: Watch) -> None:
+        self._runs = runs
+        self._watch = watch
+
+    def __enter__(self) -> Watch:
+        return self._watch
+
+    def __exit__(self, *error: object) -> None:
+        self._runs.pop(self._watch.execution_id, None)
+
+
 class Watching:
     """The runs of this process, and the thread that speaks for them; started with the first."""
 
@@ -66,9 +111,8 @@ class Watching:
         self._mutex = threading.Lock()
         self._thread: threading.Thread | None = None
 
-    @contextlib.contextmanager
-    def over(self, execution_id: str) -> Iterator[Watch]:
-        """Watch a run for the block."""
+    def over(self, execution_id: str) -> _Watched:
+        """Watch a run, from now to the end of the block."""
         if self._pid != os.getpid():
             self._start_over()
         watch = Watch(execution_id)
@@ -80,10 +124,7 @@ class Watching:
                         target=self._keep, name="run-watching", daemon=True
                     )
                     self._thread.start()
-        try:
-            yield watch
-        finally:
-            self._runs.pop(execution_id, None)
+        return _Watched(self._runs, watch)
 
     def stop_all(self, by: str, reason: str) -> None:
         """Have every run of this process stopped."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 from hashlib import sha256
-from weakref import WeakKeyDictionary
 
 from psycopg import errors, generators
 from psycopg.abc import PQGen
@@ -23,14 +22,12 @@ _DONE = frozenset({ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK})
 
 _NAME_DIGITS = 32
 
-#: The texts of the statements that each connection has prepared.
-_prepared: WeakKeyDictionary[DeadlineConnection, set[str]] = WeakKeyDictionary()
 
-
-def transact(connection: DeadlineConnection, commands: Sequence[tuple[str, str]]) -> None:
+def transact(connection: DeadlineConnection, commands: Sequence[tuple[str, bytes]]) -> None:
     """Run ``commands`` in one transaction and return when it is committed.
 
-    Each is a statement with the one placeholder ``%s``, and its parameter. ``connection`` must be
+    Each is a statement with the one placeholder ``%s``, and its parameter as text in UTF-8, which
+    is what every connection of ours speaks (``techno.database.connection``). ``connection`` must be
     in autocommit and outside of a transaction. Raises ``psycopg.Error``: nothing was committed
     then, unless the connection was lost while it waited for the answer. A connection on which
     the exchange did not come to its end is closed.
@@ -47,18 +44,17 @@ def transact(connection: DeadlineConnection, commands: Sequence[tuple[str, str]]
 
 
 def _exchange(
-    connection: DeadlineConnection, commands: Sequence[tuple[str, str]]
+    connection: DeadlineConnection, commands: Sequence[tuple[str, bytes]]
 ) -> PQGen[PGresult | None]:
     """Send everything, then receive everything; return the first result that is a failure.
 
     No BEGIN and no COMMIT: what is sent before one Sync is one transaction, which commits there.
     When that commit fails, its error comes as one more result.
     """
-    pgconn, encoding = connection.pgconn, connection.info.encoding
-    prepared = _prepared.setdefault(connection, set())
+    pgconn, prepared = connection.pgconn, connection.prepared_texts
     if len(commands) == 1 and commands[0][0] in prepared:
         ((sql, parameter),) = commands
-        pgconn.send_query_prepared(_name(sql), [parameter.encode(encoding)])
+        pgconn.send_query_prepared(_name(sql), [parameter])
         return _failure((yield from generators.execute(pgconn)))
     preparing: dict[int, str] = {}
     sent = 0
@@ -67,9 +63,9 @@ def _exchange(
         name = _name(sql)
         if sql not in prepared and sql not in preparing.values():
             preparing[sent] = sql
-            pgconn.send_prepare(name, _numbered(sql).encode(encoding))
+            pgconn.send_prepare(name, _numbered(sql))
             sent += 1
-        pgconn.send_query_prepared(name, [parameter.encode(encoding)])
+        pgconn.send_query_prepared(name, [parameter])
         sent += 1
     pgconn.pipeline_sync()
     yield from generators.send(pgconn)
@@ -104,6 +100,6 @@ def _name(sql: str) -> bytes:
 
 
 @cache
-def _numbered(sql: str) -> str:
+def _numbered(sql: str) -> bytes:
     """Return ``sql`` with libpq's placeholder in place of psycopg's."""
-    return sql.replace("%s", "$1").replace("%%", "%")
+    return sql.replace("%s", "$1").replace("%%", "%").encode()

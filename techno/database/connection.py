@@ -36,6 +36,12 @@ class DeadlineConnection(psycopg.Connection[Any]):
 
     deadline_s: float = DEFAULT_DEADLINE_S
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Wrap libpq's connection; nothing is prepared on it yet."""
+        super().__init__(*args, **kwargs)
+        #: The texts of the statements that ``techno.database.batch`` has prepared here.
+        self.prepared_texts: set[str] = set()
+
     def wait(
         self, gen: PQGen[RV], interval: float = WAIT_INTERVAL_S, timeout: float | None = None
     ) -> RV:
@@ -57,13 +63,14 @@ def connect(
 ) -> DeadlineConnection:
     """Open an autocommit connection whose every query ends within ``deadline_s``.
 
-    It prepares what it repeats, and tells times in UTC. ``parameters`` are psycopg's connection
-    parameters, ``name`` shows in ``pg_stat_activity``, and ``settings`` are the server's for this
+    It prepares what it repeats, speaks UTF-8, and tells times in UTC. ``parameters`` are
+    psycopg's, ``name`` shows in ``pg_stat_activity``, and ``settings`` are the server's for this
     connection. Raises ``psycopg.OperationalError`` when the server cannot be reached.
     """
     options: dict[str, Any] = {
         "connect_timeout": CONNECT_TIMEOUT_S,
         **parameters,
+        "client_encoding": "UTF8",
         "application_name": name,
     }
     connection = DeadlineConnection.connect(**options, autocommit=True)

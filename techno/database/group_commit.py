@@ -248,7 +248,7 @@ class GroupCommit:
         if ordered:
             transact(
                 connection,
-                [(statement.sql, orjson.dumps(rows).decode()) for statement, rows in ordered],
+                [(statement.sql, orjson.dumps(rows)) for statement, rows in ordered],
             )
 
     def _absent(self, connection: DeadlineConnection, writes: list[Write]) -> list[Write]:

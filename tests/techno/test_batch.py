@@ -37,8 +37,8 @@ def _ids(connection: DeadlineConnection) -> list[int]:
 
 
 def test_one_and_many_statements_are_committed(connection: DeadlineConnection) -> None:
-    transact(connection, [(INSERT, "[[1],[2]]")])
-    transact(connection, [(INSERT, "[[3]]"), (REFER, "[[3]]"), (INSERT, "[[4]]")])
+    transact(connection, [(INSERT, b"[[1],[2]]")])
+    transact(connection, [(INSERT, b"[[3]]"), (REFER, b"[[3]]"), (INSERT, b"[[4]]")])
     assert _ids(connection) == [1, 2, 3, 4]
     assert connection.info.transaction_status == TransactionStatus.IDLE
 
@@ -47,24 +47,24 @@ def test_one_and_many_statements_are_committed(connection: DeadlineConnection) -
 def test_nothing_of_a_batch_stays_when_one_statement_fails(
     connection: DeadlineConnection, bad: int
 ) -> None:
-    commands = [(INSERT, f"[[{10 + number}]]") for number in range(3)]
-    commands[bad] = (INSERT, "[[20],[20]]")
+    commands = [(INSERT, f"[[{10 + number}]]".encode()) for number in range(3)]
+    commands[bad] = (INSERT, b"[[20],[20]]")
     for _ in range(2):  # the second time its statement is prepared already
         with pytest.raises(errors.UniqueViolation) as raised:
             transact(connection, commands)
         assert raised.value.diag.constraint_name == "batched_pkey"
         assert _ids(connection) == []
-    transact(connection, [(INSERT, "[[1]]")])
+    transact(connection, [(INSERT, b"[[1]]")])
     assert _ids(connection) == [1]
 
 
-@pytest.mark.parametrize("before", [[], [(INSERT, "[[1]]")]])
+@pytest.mark.parametrize("before", [[], [(INSERT, b"[[1]]")]])
 def test_a_failure_of_the_commit_itself_is_told(
-    connection: DeadlineConnection, before: list[tuple[str, str]]
+    connection: DeadlineConnection, before: list[tuple[str, bytes]]
 ) -> None:
     for _ in range(2):  # the second time all are prepared already
         with pytest.raises(errors.ForeignKeyViolation):
-            transact(connection, [*before, (REFER, "[[99]]")])
+            transact(connection, [*before, (REFER, b"[[99]]")])
         assert connection.info.transaction_status == TransactionStatus.IDLE
     assert _ids(connection) == []
     assert connection.execute("SELECT count(*) FROM referring").fetchone() == (0,)
@@ -75,13 +75,13 @@ def test_a_statement_that_cannot_be_prepared_leaves_the_connection_of_use(
 ) -> None:
     for _ in range(2):
         with pytest.raises(errors.UndefinedTable):
-            transact(connection, [(INSERT, "[[1]]"), ("INSERT INTO nowhere SELECT %s::text", "")])
-    transact(connection, [(INSERT, "[[1]]")])
+            transact(connection, [(INSERT, b"[[1]]"), ("INSERT INTO nowhere SELECT %s::text", b"")])
+    transact(connection, [(INSERT, b"[[1]]")])
     assert _ids(connection) == [1]
 
 
 def test_a_large_parameter_passes(connection: DeadlineConnection) -> None:
-    transact(connection, [(INSERT, str([[number] for number in range(200_000)]))])
+    transact(connection, [(INSERT, str([[number] for number in range(200_000)]).encode())])
     assert len(_ids(connection)) == 200_000
 
 
@@ -92,8 +92,8 @@ def test_a_server_that_says_nothing_is_left_and_a_lost_connection_is_told(
     with pytest.raises(DeadlineExceeded):
         transact(
             connection,
-            [("INSERT INTO batched SELECT 1 FROM pg_sleep(5), (SELECT %s) AS given", "")],
+            [("INSERT INTO batched SELECT 1 FROM pg_sleep(5), (SELECT %s) AS given", b"")],
         )
     assert connection.closed
     with pytest.raises(psycopg.OperationalError):
-        transact(connection, [(INSERT, "[[1]]")])
+        transact(connection, [(INSERT, b"[[1]]")])
