@@ -55,6 +55,7 @@ max_logical_replication_workers = 0
 authentication_timeout = 10s
 client_connection_check_interval = 5s
 idle_in_transaction_session_timeout = 10min
+update_process_title = off
 password_encryption = 'scram-sha-256'
 timezone = 'UTC'
 log_timezone = 'UTC'

@@ -8,14 +8,39 @@ from __future__ import annotations
 
 import time
 from email.utils import formatdate
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 from gunicorn import util
-from gunicorn.http.wsgi import Response
+from gunicorn.http import wsgi
+from gunicorn.http.wsgi import Response, base_environ
 
 #: Joining head and body copies both: not worth it for what is sent in many packets anyway.
 WHOLE_MOST_BYTES = 65_536
+
+
+#: Headers of nearly every governed answer. gunicorn finds nothing wrong with them, each time.
+_SOUND_HEADERS = frozenset(
+    {
+        ("Content-Type", "application/json"),
+        ("Cache-Control", "no-store"),
+        ("X-Content-Type-Options", "nosniff"),
+        ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
+    }
+)
+
+
+@cache
+def _base_environ(cfg: Any) -> dict[str, Any]:
+    return dict(base_environ(cfg))
+
+
+def copied_environ(cfg: Any) -> dict[str, Any]:
+    """Return what is the same in the environment of each request; gunicorn makes it each time."""
+    return _base_environ(cfg).copy()
+
+
+wsgi.base_environ = copied_environ
 
 
 @lru_cache(maxsize=1)
@@ -41,6 +66,14 @@ class WholeResponse(Response):  # type: ignore[misc]
         if self.chunked:
             lines.append("Transfer-Encoding: chunked\r\n")
         return lines
+
+    def process_headers(self, headers: Any) -> None:
+        """Take the headers of the answer, those not known to be sound as gunicorn checks them."""
+        for header in headers:
+            if header in _SOUND_HEADERS:
+                self.headers.append(header)
+            else:
+                super().process_headers((header,))
 
     def write(self, arg: Any) -> None:
         """Send a piece of the body, the head before it."""
