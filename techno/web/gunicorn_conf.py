@@ -12,6 +12,7 @@ from prometheus_client import multiprocess
 
 from techno import env
 from techno.launch import follow_parent
+from techno.web.balance import CONNECTIONS, NOBODY
 from techno.web.interrupts import SUPERVISOR_VARIABLE, WORKER_LOST
 from techno.web.whole_response import WholeResponse
 
@@ -38,13 +39,19 @@ proc_name = "techno"
 gunicorn_wsgi.Response = WholeResponse
 
 
+def pre_fork(server: Any, worker: Any) -> None:
+    """Give the worker its place among the numbers of connections."""
+    worker.place = CONNECTIONS.free_place({each.place for each in server.WORKERS.values()})
+
+
 def post_fork(_server: Any, worker: Any) -> None:
     """Let the worker end with its master, also when that is killed: it finishes its requests."""
     follow_parent(signal.SIGTERM, worker.ppid)
 
 
 def child_exit(_server: Any, worker: Any) -> None:
-    """Close the dead worker's metrics, and tell the supervisor, who looks after its commands."""
+    """Close the dead worker's books, and tell the supervisor, who looks after its commands."""
+    CONNECTIONS.write(worker.place, NOBODY)
     if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
         multiprocess.mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
     # Should the supervisor be gone, our parent is somebody else, whom the signal might kill.

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import select
 import socket
+import time
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -21,6 +22,8 @@ from gunicorn.http.message import Request
 from gunicorn.http.parser import RequestParser
 from gunicorn.workers.gthread import ThreadWorker
 
+from techno.web.balance import CONNECTIONS, NOBODY
+
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponseBase
 
@@ -29,6 +32,9 @@ if TYPE_CHECKING:
 #: How long a thread waits for its connection's next request, and so the longest that a new
 #: connection waits for a thread although no request is under way.
 FOLLOWING_MS = 20
+#: For how long a process leaves a connection to one that has fewer, and how often it looks.
+GIVE_WAY_S = 0.002
+GIVE_WAY_LOOK_S = 0.000_2
 _UNREAD_PATH = "/api"
 _TOO_LARGE = {
     errors.LimitRequestLine: HTTPStatus.REQUEST_URI_TOO_LONG,
@@ -102,13 +108,49 @@ class GovernedWorker(ThreadWorker):  # type: ignore[misc]
     moment after each answer. gunicorn would hand the connection to the main thread, to be handed
     to a thread again with the next request: four changes of threads that cost as much processor
     time as a small request does.
+
+    A process with more connections than another lets that one take the next (``balance``).
+    ``place`` is its own among the numbers of connections, given to it by the master.
     """
+
+    place: int | None = None
+    _nr_conns = 0
+    _gives_way_until_s = 0.0
+
+    @property
+    def nr_conns(self) -> int:
+        """How many connections this process has; gunicorn counts them."""
+        return self._nr_conns
+
+    @nr_conns.setter
+    def nr_conns(self, count: int) -> None:
+        self._nr_conns = count
+        if self.place is not None:
+            CONNECTIONS.write(self.place, count if self.alive else NOBODY)
 
     def init_process(self) -> None:
         """Serve, with the settings at hand: they are read two dozen times a request."""
         for name, setting in self.cfg.settings.items():
             self.cfg.__dict__.setdefault(name, setting.get())
+        self.nr_conns = 0
         super().init_process()
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        """Take no more connections: nobody gives way to this process any more."""
+        super().handle_exit(sig, frame)
+        self.nr_conns = self._nr_conns
+
+    def accept(self, listener: Any) -> None:
+        """Take a connection that has come, unless another process has fewer and takes it."""
+        if self._nr_conns > CONNECTIONS.least():
+            now_s = time.monotonic()
+            if not self._gives_way_until_s:
+                self._gives_way_until_s = now_s + GIVE_WAY_S
+            if now_s < self._gives_way_until_s:
+                time.sleep(GIVE_WAY_LOOK_S)
+                return
+        self._gives_way_until_s = 0.0
+        super().accept(listener)
 
     def handle(self, conn: Any) -> Any:
         """Answer a request, and those that follow it closely on the same connection."""

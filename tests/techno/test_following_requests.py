@@ -7,11 +7,14 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 
+import psutil
 import pytest
 
+from techno.processes import wait_until
 from tests.service import Service, Services
 
 THREADS = 2
+KEPT = 8
 
 
 @pytest.fixture(scope="module")
@@ -76,3 +79,52 @@ def test_requests_sent_ahead_are_answered_in_order(narrow: Service, asking: byte
         while piece := wire.recv(65_536):
             received += piece
     assert received.count(b"HTTP/1.1 200 ") == 4
+
+
+def _kept(service: Service) -> dict[psutil.Process, int]:
+    """The web processes of a service, each with the number of connections that it keeps."""
+    return {
+        process: sum(
+            found.laddr.port == service.port and found.status == psutil.CONN_ESTABLISHED
+            for found in process.net_connections("tcp")
+        )
+        for process in (psutil.Process(row.pid) for row in service.web_workers())
+    }
+
+
+@pytest.fixture(scope="module")
+def pair(start_service: Services) -> Iterator[Service]:
+    """A service of two web processes."""
+    with start_service(TECHNO_WORKERS="2", TECHNO_THREADS=str(KEPT)) as service:
+        yield service
+
+
+def test_kept_connections_are_shared_fairly(pair: Service) -> None:
+    key = pair.issue_key("--scope", "diagnostics:read")
+    asking = f"GET /api/memory HTTP/1.1\r\nHost: localhost\r\nX-API-Key: {key}\r\n\r\n".encode()
+    for turn in range(5):
+        with ExitStack() as stack:
+            wires = [
+                stack.enter_context(socket.create_connection((pair.host, pair.port), 10))
+                for _ in range(KEPT)
+            ]
+            for wire in wires:
+                assert _answered(wire, asking)
+            # In the first turn the second process may only just have started.
+            assert turn == 0 or set(_kept(pair).values()) == {KEPT // 2}
+        assert wait_until(lambda: not any(_kept(pair).values()), 5)
+
+
+def test_a_process_that_hangs_keeps_no_connection_from_the_others(pair: Service) -> None:
+    key = pair.issue_key("--scope", "diagnostics:read")
+    asking = f"GET /api/memory HTTP/1.1\r\nHost: localhost\r\nX-API-Key: {key}\r\n\r\n".encode()
+    with ExitStack() as stack:
+        first = stack.enter_context(socket.create_connection((pair.host, pair.port), 10))
+        assert _answered(first, asking)
+        (idle,) = (process for process, count in _kept(pair).items() if not count)
+        idle.suspend()
+        stack.callback(idle.resume)
+        for _ in range(3):
+            wire = stack.enter_context(socket.create_connection((pair.host, pair.port), 10))
+            wire.settimeout(5)
+            assert _answered(wire, asking)
