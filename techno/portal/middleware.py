@@ -12,6 +12,7 @@ from django.template.loader import render_to_string
 
 from audit.recorder import AuditUnavailable
 from techno.database.errors import StoreUnavailable
+from techno.portal.forbidden import record_refused_page
 
 log = structlog.get_logger(__name__)
 
@@ -31,6 +32,7 @@ PERMISSIONS_POLICY = ", ".join(
     )
 )  # fmt: skip
 RETRY_AFTER_S = 5
+FORBIDDEN = 403
 #: What is raised while PostgreSQL is away.
 AWAY = (OperationalError, InterfaceError, StoreUnavailable, AuditUnavailable)
 
@@ -38,6 +40,7 @@ AWAY = (OperationalError, InterfaceError, StoreUnavailable, AuditUnavailable)
 class PortalPages:
     """Sets what HTML pages may ask of a browser, and answers 503 while the store is away.
 
+    A page that was refused to somebody leaves once that is on record.
     Governed requests pass it by: their answers are no pages.
     """
 
@@ -47,7 +50,15 @@ class PortalPages:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """Answer one request."""
         response = self._get_response(request)
-        if not hasattr(request, "governed") and _is_page(response):
+        if hasattr(request, "governed"):
+            return response
+        if response.status_code == FORBIDDEN:
+            try:
+                record_refused_page(request)
+            except AWAY as error:
+                response.close()
+                response = store_away(request, error)
+        if _is_page(response):
             response.headers.setdefault("Permissions-Policy", PERMISSIONS_POLICY)
         return response
 

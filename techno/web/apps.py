@@ -13,10 +13,12 @@ class WebConfig(AppConfig):
     def ready(self) -> None:
         from audit import recorder
         from executor import local_run
+        from techno.people.adapters import records
         from techno.web import checks, instruments  # noqa: F401  (registers the system checks)
 
         recorder.WRITE_OBSERVERS.append(instruments.audit_write_observed)
         local_run.RUN_OBSERVERS.append(instruments.run_ended)
+        records.REFUSAL_OBSERVERS.append(instruments.sign_in_refused)
         # Django sends the signal only for apps with models, and only after all migrations ran.
         post_migrate.connect(
             settle_database,

@@ -12,6 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views import defaults
 
+from techno.people.adapters.records import too_many_attempts
 from techno.portal.middleware import AWAY, store_away
 
 RETRY_AFTER_S = 60
@@ -33,7 +34,11 @@ def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def too_many_requests(request: HttpRequest) -> HttpResponse:
-    """Answer 429; django-allauth asks for it when attempts are limited."""
+    """Answer 429; django-allauth asks for it when attempts are limited.
+
+    Raises ``AuditUnavailable``.
+    """
+    too_many_attempts(request)
     page = render(request, "429.html", status=429)
     page["Retry-After"] = str(RETRY_AFTER_S)
     return page

@@ -25,6 +25,10 @@ AUDIT_FAILURES = Counter(
     "techno_audit_write_failures_total", "Requests whose audit row could not be made durable."
 )
 
+SIGN_INS_REFUSED = Counter(
+    "techno_sign_ins_refused_total", "People who were not let in, by what was wrong.", ["wrong"]
+)
+
 
 @cache
 def _requests(endpoint: str, status: str, http_status: int) -> Counter:
@@ -51,6 +55,11 @@ def answered(endpoint: str, verdict: Verdict, http_status: int) -> None:
 def audit_write_observed(seconds: float) -> None:
     """Note how long one audit write took."""
     AUDIT_WRITE_SECONDS.observe(seconds)
+
+
+def sign_in_refused(wrong: str) -> None:
+    """Count a sign-in that was refused; ``wrong`` is one of a few texts of ours."""
+    SIGN_INS_REFUSED.labels(wrong).inc()
 
 
 def run_ended(status: str, seconds: float) -> None:

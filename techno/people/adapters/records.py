@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from allauth.core import context
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
 from django.core.cache import cache
@@ -51,11 +53,21 @@ def record(
     conclude(governed, verdict)
 
 
+#: Told with each sign-in that was refused for want of what (the metrics listen here).
+REFUSAL_OBSERVERS: list[Callable[[str], None]] = []
+
+
+def _tell(what: str) -> None:
+    for observer in REFUSAL_OBSERVERS:
+        observer(what)
+
+
 def sign_in_refused(request: HttpRequest, name: str, what: str) -> None:
     """Record that somebody was not let in, for want of ``what``.
 
     A name that nobody has is not kept: people type passwords into that field.
     """
+    _tell(what)
     known = User.objects.filter(username=name).exists()
     verdict = refuse(ReasonCode.G0_AUTH_NOT_CONFIGURED, message=_REFUSED[what])
     detail: Detail = {"failed": what, "name": name if known else None}
@@ -65,6 +77,7 @@ def sign_in_refused(request: HttpRequest, name: str, what: str) -> None:
 
 def too_many_attempts(request: HttpRequest) -> None:
     """Record that attempts are refused unseen: one row an address and minute."""
+    _tell("too many attempts")
     address = address_of(request)
     if cache.add(f"people:refused:{address}", True, QUIET_S):
         verdict = refuse(
