@@ -84,6 +84,17 @@ def export_bundle(
     return Exported(first, end, newest.size)
 
 
+def range_to_export(
+    connection: psycopg.Connection[Any], since: datetime | None, until: datetime | None
+) -> Exported:
+    """Return which leaves a bundle of that time would hold now. Raises as ``export_bundle``."""
+    row = connection.execute("SELECT max(size) FROM audit_checkpoints").fetchone()
+    if row is None or row[0] is None:
+        raise NothingToExport("nothing has been signed yet")
+    first, end = _bounds(connection, row[0], since, until)
+    return Exported(first, end, row[0])
+
+
 def _notes(connection: psycopg.Connection[Any]) -> list[Note]:
     """Return all checkpoints in order of size; of several at one size, the newest."""
     rows = connection.execute(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any, ClassVar
 
 from django.db import models
@@ -111,3 +112,49 @@ class AuditTraceCode(InsertOnly):
 
     def __str__(self) -> str:
         return f"{self.code} {self.trace_id}"
+
+
+class VerificationState(models.TextChoices):
+    """How far a verification has come."""
+
+    WAITING = "waiting", _("waiting")
+    RUNNING = "running", _("running")
+    ENDED = "ended", _("ended")
+
+
+class VerificationOutcome(models.TextChoices):
+    """What a verification that ended has found, if it could look at everything."""
+
+    WHOLE = "whole", _("complete and unaltered")
+    DAMAGED = "damaged", _("damaged")
+    FAILED = "failed", _("failed")
+    INTERRUPTED = "interrupted", _("interrupted")
+
+
+class Verification(models.Model):
+    """A verification of the whole log that somebody asked for in the portal.
+
+    ``open`` is true until it has ended, and nothing then: of the true ones there is one at most.
+    ``result`` is what ``audit.verification_requests`` tells of its end.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    asked_at = models.DateTimeField()
+    asked_by = models.TextField()
+    state = models.TextField(choices=VerificationState, default=VerificationState.WAITING)
+    open = models.BooleanField(null=True, default=True, unique=True)
+    began_at = models.DateTimeField(null=True)
+    seen_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+    host = models.TextField(default="")
+    done = models.BigIntegerField(default=0)
+    total = models.BigIntegerField(default=0)
+    outcome = models.TextField(choices=VerificationOutcome, default="")
+    result = models.JSONField(default=dict)
+
+    class Meta:
+        db_table = "audit_verifications"
+        default_permissions: ClassVar[tuple[str, ...]] = ()
+
+    def __str__(self) -> str:
+        return str(self.id)

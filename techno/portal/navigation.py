@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,11 +26,15 @@ MODELS = ("CommandRun", "Approval", "Action", "ActionSchedule", "User", "Group")
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page beside the pages of ``model``, for those who may view it."""
+    """A page beside the pages of ``model``, for those who may view it.
+
+    Where a ``permission`` is named (``app.codename``), it alone decides.
+    """
 
     model: type[Model]
     title: str | Promise
     url_name: str
+    permission: str = ""
 
 
 _pages: list[Page] = []
@@ -60,8 +64,13 @@ class Section:
     entries: tuple[Entry, ...]
 
 
-def sections(apps: Sequence[dict[str, Any]], path: str) -> list[Section]:
-    """Return the menu from the admin site's list of apps; ``path`` is the page that is shown."""
+def sections(
+    apps: Sequence[dict[str, Any]], path: str, may: Callable[[str], bool]
+) -> list[Section]:
+    """Return the menu from the admin site's list of apps.
+
+    ``path`` is the page that is shown, ``may`` says whether this person has a permission.
+    """
     order = list(SECTIONS)
 
     def place(app: dict[str, Any]) -> tuple[int, str]:
@@ -69,12 +78,12 @@ def sections(apps: Sequence[dict[str, Any]], path: str) -> list[Section]:
         return (order.index(label) if label in order else len(order), str(app["name"]))
 
     return [
-        Section(str(SECTIONS.get(app["app_label"], app["name"])), _entries(app, path))
+        Section(str(SECTIONS.get(app["app_label"], app["name"])), _entries(app, path, may))
         for app in sorted(apps, key=place)
     ]
 
 
-def _entries(app: dict[str, Any], path: str) -> tuple[Entry, ...]:
+def _entries(app: dict[str, Any], path: str, may: Callable[[str], bool]) -> tuple[Entry, ...]:
     def place(model: dict[str, Any]) -> tuple[int, str]:
         name = model["object_name"]
         return (MODELS.index(name) if name in MODELS else len(MODELS), str(model["name"]))
@@ -83,19 +92,18 @@ def _entries(app: dict[str, Any], path: str) -> tuple[Entry, ...]:
     for model in sorted(app["models"], key=place):
         if not model["admin_url"]:
             continue
-        beside = _beside(model, path)
+        beside = _beside(model, path, may)
         current = path.startswith(model["admin_url"]) and not any(each.current for each in beside)
         entries += [Entry(str(capfirst(model["name"])), model["admin_url"], current), *beside]
     return tuple(entries)
 
 
-def _beside(model: dict[str, Any], path: str) -> list[Entry]:
+def _beside(model: dict[str, Any], path: str, may: Callable[[str], bool]) -> list[Entry]:
     """Return the pages beside a model's own that this person may see."""
-    if not model["perms"].get("view"):
-        return []
+    views = bool(model["perms"].get("view"))
     return [
         Entry(str(page.title), url, path == url)
         for page in _pages
-        if page.model is model["model"]
+        if page.model is model["model"] and (may(page.permission) if page.permission else views)
         for url in [reverse(page.url_name)]
     ]

@@ -66,7 +66,7 @@ class PortalSite(admin.AdminSite):
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
         """Return what every page shows: the menu, and whether the audit store is away."""
         context = super().each_context(request)
-        context["menu"] = sections(context["available_apps"], request.path)
+        context["menu"] = sections(context["available_apps"], request.path, request.user.has_perm)
         context["advise_second_factor"] = context["has_permission"] and lacks_advised_factor(
             request
         )

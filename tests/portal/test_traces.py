@@ -245,7 +245,7 @@ def test_a_row_that_tells_something_else_than_its_companion_is_pointed_out(
     admin_client: Client,
 ) -> None:
     trace = AuditTrace.objects.get(trace_id=record(session_id="as it was"))
-    from audit.admin import differences
+    from audit.admin.traces import differences
 
     assert differences(trace) == []
     trace.user_ip = "192.0.2.99"

@@ -1,4 +1,5 @@
-// A run that has not ended: its output is fetched again and again, and its page once it is over.
+// What has not ended, a run or a verification: how far it has come is fetched again and again, and
+// its page once it is over.
 // While the page is not looked at nothing is asked.
 
 const EVERY_MS = 1500;
@@ -14,6 +15,15 @@ function show(root, told) {
     area.parentElement.querySelector("[data-live-empty]").hidden = stream.text !== "";
     area.parentElement.querySelector("[data-live-cut]").hidden = !stream.cut;
     if (following) area.scrollTop = area.scrollHeight;
+  }
+  for (const [name, text] of Object.entries(told.texts ?? {})) {
+    const place = root.querySelector(`[data-live-text="${name}"]`);
+    if (place && place.textContent !== text) place.textContent = text;
+  }
+  const bar = root.querySelector("progress");
+  if (bar && told.total) {
+    bar.max = told.total;
+    bar.value = told.done;
   }
 }
 

@@ -11,6 +11,7 @@ import psycopg
 from django.core.management.base import BaseCommand
 from django.db import Error, connections
 
+from audit import verification_requests
 from audit.keeper import Task, keep, tasks
 from audit.recorder import AuditUnavailable
 from executor.approval_decisions import lapse_overdue
@@ -30,6 +31,7 @@ TEND_EVERY_S = 2.0
 FORGET_EVERY_S = 600.0
 PRUNE_EVERY_S = 600.0
 REMOVE_OUTPUT_EVERY_S = 10.0
+VERIFY_EVERY_S = 1.0
 
 
 class Command(BaseCommand):
@@ -54,6 +56,7 @@ class Command(BaseCommand):
                 Task("old answers", FORGET_EVERY_S, _forget),
                 Task("rates", PRUNE_EVERY_S, _prune),
                 Task("old output", REMOVE_OUTPUT_EVERY_S, _remove_output),
+                Task("verifications", VERIFY_EVERY_S, _verify),
             ],
         )
 
@@ -111,3 +114,8 @@ def _on_djangos_connection(work: Callable[[], object]) -> None:
     except (AuditUnavailable, Error) as error:
         connections.close_all()  # the next turn opens a new one
         raise StoreUnavailable(str(error)) from error
+
+
+def _verify(connection: psycopg.Connection[Any]) -> None:
+    """Tend verifications."""
+    _on_djangos_connection(lambda: verification_requests.tend(connection))

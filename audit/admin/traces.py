@@ -11,18 +11,21 @@ from typing import Any, TypeVar
 from django import forms
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
+from audit.admin import exporting, verifying
 from audit.models import AuditLog, AuditTrace
 from audit.odd_times import within_calendar
 from audit.proof_page import read_proof
 from audit.reader import AuditQuery, BadCursor, fetch_logs, fetch_unapproved
 from techno.governance.reason_codes import ReasonCode
 from techno.portal import keyset
+from techno.portal.guard import routine
 from techno.portal.keyset import KeysetPage
 from techno.portal.ledger import LedgerAdmin, portal_rows
 from techno.portal.ledger_filters import LedgerFilters, search_field, text_field
@@ -117,19 +120,40 @@ class AuditTraceAdmin(LedgerAdmin):
         }
 
     def more_urls(self, name: str) -> list[URLPattern]:
-        """Return the page about the proof."""
+        """Return the pages about the proof, verifying and exporting."""
         wrap = self.admin_site.admin_view
-        return [path("proof/", wrap(require_safe(self.proof_view)), name=f"{name}_proof")]
+        return [
+            path("proof/", wrap(require_safe(self.proof_view)), name=f"{name}_proof"),
+            path("verify/", wrap(self.verify_view), name=f"{name}_verify"),
+            path(
+                "verify/<uuid:identity>/",
+                wrap(require_safe(verifying.progress_view)),
+                name=f"{name}_verify_progress",
+            ),
+            path("export/", wrap(self.export_view), name=f"{name}_export"),
+        ]
 
     def proof_view(self, request: HttpRequest) -> HttpResponse:
         """Show the newest checkpoint, the public keys, and what waits."""
         self.require_view_permission(request)
         context = {
             "title": PROOF_TITLE,
-            "list_title": capfirst(str(self.opts.verbose_name_plural)),
+            "list_title": self._list_title(),
             **read_proof(),
         }
         return self._page(request, "proof", context)
+
+    @routine  # it reads, and changes nothing that anybody has
+    def verify_view(self, request: HttpRequest) -> HttpResponse:
+        """Show verifications and how they ended; begin one."""
+        return verifying.answer(request, self._list_title(), self._page)
+
+    def export_view(self, request: HttpRequest) -> HttpResponseBase:
+        """Ask for which time, and send the bundle."""
+        return exporting.answer(request, self._list_title(), self._page)
+
+    def _list_title(self) -> str:
+        return capfirst(str(self.opts.verbose_name_plural))
 
 
 _Row = TypeVar("_Row", AuditTrace, AuditLog)
@@ -185,3 +209,5 @@ def read_unapproved() -> dict[str, Any]:
 offer(Kind.TRACE, AuditTrace, by="trace_id")
 offer_panel(Panel(10, AuditTrace, "admin/audit/unapproved_panel.html", read_unapproved))
 offer_page(Page(AuditTrace, PROOF_TITLE, "admin:audit_audittrace_proof"))
+offer_page(Page(AuditTrace, verifying.TITLE, "admin:audit_audittrace_verify", verifying.PERMISSION))
+offer_page(Page(AuditTrace, exporting.TITLE, "admin:audit_audittrace_export", exporting.PERMISSION))
