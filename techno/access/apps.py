@@ -9,4 +9,5 @@ class AccessConfig(AppConfig):
     verbose_name = "Access"
 
     def ready(self) -> None:
-        from techno.access import checks  # noqa: F401  (registers the system checks)
+        # Registers the system checks, and a statement that the journal may hold.
+        from techno.access import checks, refused_minutes  # noqa: F401

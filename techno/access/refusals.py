@@ -3,14 +3,14 @@
 An address (of IPv6, a /64) that was refused ``REFUSALS_A_MINUTE_MOST`` times within a minute
 without a good key is refused for the next minute unread: no key is looked up, and no row is
 written for each. One row is, before the first of these answers leaves, and stands for all of this
-minute in this process: their answers carry its trace id. How many they were is told by the row
-that follows: the next minute's, or a last one when the address keeps quiet or the process ends.
-A process that is killed takes the count of its last minute with it, never the row.
+minute, of all processes and hosts: their answers carry its trace id (``refused_minutes``). How many
+they were is told by a row that follows.
 
 Callers with a familiar key are let through (``authenticate.is_familiar``): who shares an address
 with a stranger must not suffer for it. The limit is one of all processes and hosts, by the
-buckets of ``tokens``; when PostgreSQL is away each process counts for itself. Memory is bounded:
-the addresses that were refused longest ago are forgotten first, with their last row.
+buckets of ``tokens``; when PostgreSQL is away each process counts for itself, and has a row of its
+own in the journal. Memory is bounded: the addresses that were refused longest ago are forgotten
+first.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ from django.conf import settings
 
 from audit.recorder import AuditUnavailable
 from techno.access.authenticate import is_familiar
+from techno.access.refused_minutes import ACTION, MINUTE_S, add, open_minute
 from techno.access.tokens import Taken, bucket
+from techno.database.errors import StoreError
 from techno.gate import Governed, begin, conclude
 from techno.governance.reason_codes import ReasonCode
 from techno.governance.restrictions import Rate
@@ -36,21 +38,24 @@ from techno.governance.verdict import Verdict, refuse
 
 log = structlog.get_logger(__name__)
 BLOCK_S = 60.0
-MINUTE_S = 60
 ADDRESSES_MOST = 10_000
 CLOSE_EVERY_S = 5.0
 IPV6_PREFIX = 64
-ACTION = "refused"
 
 
 @dataclass(slots=True)
 class _Address:
-    """An address that is refused unread, and the row that stands for its present minute."""
+    """An address that is refused unread, and the row that stands for its present minute.
+
+    ``refused`` answers of this process are not told yet. The row is of all processes if it
+    ``is_shared``, else of this one.
+    """
 
     subject: str
     until_s: float = float("-inf")
     minute: int = -1
     row: Trace | None = None
+    is_shared: bool = False
     refused: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -112,7 +117,9 @@ def _address(subject: str) -> _Address:
     if found is None:
         with _making:
             while len(_addresses) >= ADDRESSES_MOST:
-                _close(_addresses.pop(next(iter(_addresses))))
+                oldest = _addresses.pop(next(iter(_addresses)))
+                with oldest.lock:
+                    _settle(oldest)
             found = _addresses.setdefault(subject, _Address(subject))
             _Closer.begin()
     return found
@@ -126,54 +133,56 @@ def _refuse(found: _Address, governed: Governed, taken: Taken | None = None) -> 
     minute = governed.trace.arrived_ms // (MINUTE_S * 1000)
     with found.lock:
         if found.row is None or found.minute != minute:
-            governed.action = ACTION
-            governed.detail = {"together": found.subject, **_told(found)}
-            conclude(governed, verdict)
-            found.minute, found.row, found.refused = minute, governed.trace, 0
+            _settle(found)
+            own = governed.trace
+            found.is_shared = open_minute(governed, verdict, found.subject, minute)
+            found.minute, found.row = minute, governed.trace
+            found.refused = int(governed.trace is not own)
         else:
             found.refused += 1
             governed.trace = found.row
     return verdict
 
 
-def _told(found: _Address) -> dict[str, str | int | bool | None]:
-    """Return what the row that follows tells of the one before it."""
-    if found.row is None:
-        return {}
-    return {
+def _settle(found: _Address) -> None:
+    """Say what this process counted and has not said; a row of our own is told by another."""
+    if found.row is None or not found.refused:
+        return
+    refused, found.refused = found.refused, 0
+    if found.is_shared:
+        try:
+            found.refused = 0 if add(found.subject, found.minute, refused) else refused
+        except StoreError as error:
+            found.refused = refused
+            log.warning("a count of refusals waits", address=found.subject, cause=str(error))
+        return
+    governed = begin(client_address=found.row.client_address)
+    governed.action = ACTION
+    governed.detail = {
+        "together": found.subject,
         "earlier_row": found.row.trace_id,
         "earlier_minute": iso_ms(found.minute * MINUTE_S * 1000),
-        "earlier_refused": found.refused,
+        "earlier_refused": refused,
     }
-
-
-def _close(found: _Address) -> None:
-    """Write the last row of an address, if there is a count that no row tells of yet."""
-    with found.lock:
-        if found.row is None or not found.refused:
-            found.row = None
-            return
-        governed = begin(client_address=found.row.client_address)
-        governed.action = ACTION
-        governed.detail = {"together": found.subject, **_told(found)}
-        try:
-            conclude(governed, refuse(ReasonCode.G13_RATE_LIMITED))
-        except AuditUnavailable as error:
-            log.error("a count of refusals could not be recorded", refused=found.refused,
-                      address=found.subject, cause=str(error))  # fmt: skip
-            return
-        found.row, found.refused = None, 0
+    try:
+        conclude(governed, refuse(ReasonCode.G13_RATE_LIMITED))
+    except AuditUnavailable as error:
+        found.refused = refused
+        log.error("a count of refusals could not be recorded", refused=refused,
+                  address=found.subject, cause=str(error))  # fmt: skip
 
 
 def close_minutes(*, all_of_them: bool = False) -> None:
-    """Write the last rows of addresses whose minute is over, and forget who kept quiet."""
+    """Say what was counted, of minutes that are over and of shared ones; forget who kept quiet."""
     minute = int(time.time()) // MINUTE_S
     for subject, found in list(_addresses.items()):
-        quiet = found.until_s <= time.monotonic()
-        if all_of_them or found.minute < minute:
-            _close(found)
-        if quiet and found.row is None:
-            _addresses.pop(subject, None)
+        with found.lock:
+            if all_of_them or found.minute < minute or found.is_shared:
+                _settle(found)
+            if found.minute < minute and not found.refused:
+                found.row = None
+            if found.until_s <= time.monotonic() and found.row is None:
+                _addresses.pop(subject, None)
 
 
 class _Closer:

@@ -19,6 +19,7 @@ from executor.output_removal import remove_old_output
 from executor.reaping import reap_lost_runs
 from executor.schedule_firing import fire_due, settle_claims
 from executor.upkeep import forget_answers, tend_queue
+from techno.access.refused_minutes import tell_ended
 from techno.access.snapshot import write_snapshot
 from techno.access.tokens import prune_buckets
 from techno.database.errors import StoreUnavailable
@@ -32,6 +33,7 @@ FORGET_EVERY_S = 600.0
 PRUNE_EVERY_S = 600.0
 REMOVE_OUTPUT_EVERY_S = 10.0
 VERIFY_EVERY_S = 1.0
+TELL_REFUSED_EVERY_S = 10.0
 
 
 class Command(BaseCommand):
@@ -57,6 +59,7 @@ class Command(BaseCommand):
                 Task("rates", PRUNE_EVERY_S, _prune),
                 Task("old output", REMOVE_OUTPUT_EVERY_S, _remove_output),
                 Task("verifications", VERIFY_EVERY_S, _verify),
+                Task("refused minutes", TELL_REFUSED_EVERY_S, _tell_refused),
             ],
         )
 
@@ -75,6 +78,10 @@ def _tend(connection: psycopg.Connection[Any]) -> None:
 
 def _lapse(connection: psycopg.Connection[Any]) -> None:
     _waiting_for_the_store(lapse_overdue)
+
+
+def _tell_refused(connection: psycopg.Connection[Any]) -> None:
+    _waiting_for_the_store(tell_ended)
 
 
 def _waiting_for_the_store(work: Callable[[], object]) -> None:

@@ -1,0 +1,1 @@
+SELECT trace_id::text FROM access_refused_minutes WHERE name = %s

@@ -1,0 +1,1 @@
+UPDATE access_refused_minutes SET refused = refused + %s WHERE name = %s RETURNING 1

@@ -1,0 +1,1 @@
+DELETE FROM access_refused_minutes WHERE minute < %s RETURNING 1
