@@ -135,6 +135,7 @@ def _refuse(found: _Address, governed: Governed, taken: Taken | None = None) -> 
         if found.row is None or found.minute != minute:
             _settle(found)
             own = governed.trace
+            governed.action, governed.detail = ACTION, {"together": found.subject}
             found.is_shared = open_minute(governed, verdict, found.subject, minute)
             found.minute, found.row = minute, governed.trace
             found.refused = int(governed.trace is not own)

@@ -1,9 +1,11 @@
-"""One audit row for an address and minute, whichever processes refuse it, and its count.
+"""One audit row for a subject and minute, whichever processes refuse it, and its count.
+
+A subject is what is refused together: an address, or a person at a page that is not theirs.
 
 The row and the claim to the minute are one transaction, and the claim's key lets one process
 through: whoever comes second finds the row that is durable already, and answers under it. Each
 process adds what it counted every few seconds, and when the minute is over. What a minute came to
-is told by a row that follows, in one transaction with the note that it is told: the address's row
+is told by a row that follows, in one transaction with the note that it is told: the subject's row
 of two minutes later, or one of the keeper's when there is none. So a count is told once; a process
 that is killed takes its last seconds' with it, never the row.
 """
@@ -12,6 +14,9 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from typing import Any
+
+import orjson
 
 from audit.recorder import AuditUnavailable
 from techno.access.sql import statement
@@ -19,6 +24,7 @@ from techno.database.current import store
 from techno.database.errors import DuplicateKey, StoreError
 from techno.database.group_commit import Write, define_statement
 from techno.gate import Governed, begin, conclude
+from techno.governance.principal import Principal, PrincipalKind
 from techno.governance.reason_codes import ReasonCode
 from techno.governance.trace import Trace, iso_ms
 from techno.governance.verdict import Verdict, refuse
@@ -40,22 +46,24 @@ CLAIM = define_statement(
     order=20,
 )
 Detail = dict[str, str | int | bool | None]
+About = dict[str, Any]
 
 
 def name_of(subject: str, minute: int) -> str:
-    """Return what the minute of an address is called."""
+    """Return what the minute of a subject is called."""
     return f"{minute}|{subject}"
 
 
 def open_minute(governed: Governed, verdict: Verdict, subject: str, minute: int) -> bool:
-    """Have a durable row for this address and minute; ``governed.trace`` is that row's then.
+    """Have a durable row for this subject and minute; ``governed.trace`` is that row's then.
 
+    ``governed``'s action, principal and detail must hold for all that are taken together.
     It is another one than before if some other process wrote it: the answer is to be counted then.
     Returns whether the row is shared by all processes; it is nobody else's when the database is
     away and the journal took it. Raises ``AuditUnavailable``.
     """
-    governed.action = ACTION
-    governed.detail = {"together": subject}
+    plain = governed.detail
+    about = _about(governed, verdict)
     try:
         told = _untold(subject, minute)
     except StoreError:
@@ -63,17 +71,36 @@ def open_minute(governed: Governed, verdict: Verdict, subject: str, minute: int)
         return False
     if told is not None:
         found, detail = told
-        governed.detail.update(detail)
+        governed.detail = plain | detail
         governed.also.append(found)
-    governed.also.append(_claim(name_of(subject, minute), subject, minute, governed))
+    governed.also.append(_claim(name_of(subject, minute), subject, minute, governed, about))
     try:
         conclude(governed, verdict)
     except AuditUnavailable as error:
         if not isinstance(error.__cause__, DuplicateKey):
             raise
         governed.also.clear()
-        _join(governed, verdict, subject, minute)
+        governed.detail = plain
+        _join(governed, verdict, subject, minute, about)
     return True
+
+
+def refuse_together(governed: Governed, verdict: Verdict, subject: str) -> None:
+    """Record a refusal by the row of its subject and minute, counting it in the database.
+
+    For what asks the database anyway; where it must not be asked, a process counts by itself
+    (``refusals``). ``subject`` must not be an address alone. Raises ``AuditUnavailable``.
+    """
+    minute = governed.trace.arrived_ms // (MINUTE_S * 1000)
+    own = governed.trace
+    try:
+        if add(subject, minute, 1):
+            return
+        if open_minute(governed, verdict, subject, minute) and governed.trace is not own:
+            add(subject, minute, 1)
+    except StoreError:
+        if governed.trace is own:  # nobody's row stands for it yet: the journal takes ours
+            conclude(governed, verdict)
 
 
 def add(subject: str, minute: int, refused: int) -> bool:
@@ -86,22 +113,21 @@ def add(subject: str, minute: int, refused: int) -> bool:
 
 
 def tell_ended(now_s: float | None = None) -> int:
-    """Put on record what minutes came to that no row of their address tells; return how many.
+    """Put on record what minutes came to that no row of their subject tells; return how many.
 
     Forgets what is long told. Raises ``StoreError`` and ``AuditUnavailable``.
     """
     minute = int((time.time() if now_s is None else now_s) - SETTLED_S) // MINUTE_S
     bounds = {"before": minute, "late": minute - LATE_MINUTES}
     told = 0
-    for name, subject, ended, trace_id, refused in store().reads.rows(
+    for name, subject, ended, trace_id, refused, about in store().reads.rows(
         statement("untold_minutes"), bounds
     ):
-        governed = begin()
-        governed.action = ACTION
-        governed.detail = {"together": subject, **_detail(ended, trace_id, refused)}
+        governed, verdict = _like(about, subject)
+        governed.detail.update(_detail(ended, trace_id, refused))
         governed.also.append(_claim(f"told|{name}", subject, ended, governed))
         try:
-            conclude(governed, refuse(ReasonCode.G13_RATE_LIMITED))
+            conclude(governed, verdict)
         except AuditUnavailable as error:
             if not isinstance(error.__cause__, DuplicateKey):  # told in the very moment
                 raise
@@ -111,7 +137,7 @@ def tell_ended(now_s: float | None = None) -> int:
     return told
 
 
-def _join(governed: Governed, verdict: Verdict, subject: str, minute: int) -> None:
+def _join(governed: Governed, verdict: Verdict, subject: str, minute: int, about: About) -> None:
     """Answer under the row of whoever was faster; write our own when it told what we told."""
     try:
         row = store().reads.row(statement("claimed_minute"), [name_of(subject, minute)])
@@ -120,9 +146,34 @@ def _join(governed: Governed, verdict: Verdict, subject: str, minute: int) -> No
     if row is not None:
         governed.trace = _trace_of(row[0], governed.trace)
         return
-    governed.detail = {"together": subject}
-    governed.also.append(_claim(name_of(subject, minute), subject, minute, governed))
+    governed.also.append(_claim(name_of(subject, minute), subject, minute, governed, about))
     conclude(governed, verdict)
+
+
+def _about(governed: Governed, verdict: Verdict) -> About:
+    """Return what a later row repeats of this one."""
+    return {
+        "action": governed.action,
+        "address": governed.trace.client_address,
+        "kind": governed.principal.kind.value,
+        "identity": governed.principal.identity,
+        "label": governed.principal.label,
+        "codes": verdict.codes,
+        "detail": dict(governed.detail),
+    }
+
+
+def _like(about_text: str | None, subject: str) -> tuple[Governed, Verdict]:
+    """Open the act that tells of a minute; one of an older release is a stranger's."""
+    if about_text is None:
+        governed = begin()
+        governed.action, governed.detail = ACTION, {"together": subject}
+        return governed, refuse(ReasonCode.G13_RATE_LIMITED)
+    about = orjson.loads(about_text)
+    governed = begin(client_address=about["address"])
+    governed.action, governed.detail = about["action"], about["detail"]
+    governed.principal = Principal(PrincipalKind(about["kind"]), about["identity"], about["label"])
+    return governed, refuse(*(ReasonCode.of(code) for code in about["codes"]))
 
 
 def _untold(subject: str, minute: int) -> tuple[Write, Detail] | None:
@@ -136,12 +187,15 @@ def _untold(subject: str, minute: int) -> tuple[Write, Detail] | None:
     return Write(CLAIM, row), _detail(ended, trace_id, refused)
 
 
-def _claim(name: str, subject: str, minute: int, governed: Governed) -> Write:
+def _claim(
+    name: str, subject: str, minute: int, governed: Governed, about: About | None = None
+) -> Write:
     row = {
         "name": name,
         "subject": subject,
         "minute": minute,
         "trace_id": governed.trace.trace_id,
+        "about": about,
     }
     return Write(CLAIM, row)
 

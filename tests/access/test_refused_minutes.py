@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from techno.access import refused_minutes
-from techno.access.refused_minutes import MINUTE_S, add, name_of, open_minute, tell_ended
+from techno.access.refused_minutes import (
+    ACTION,
+    MINUTE_S,
+    add,
+    name_of,
+    open_minute,
+    refuse_together,
+    tell_ended,
+)
 from techno.database.current import store
 from techno.gate import Governed, begin
+from techno.governance.principal import Principal, PrincipalKind
 from techno.governance.reason_codes import ReasonCode
 from techno.governance.verdict import refuse
 
@@ -28,6 +39,7 @@ def somewhere() -> str:
 def opened(subject: str, minute: int) -> Governed:
     """Open a minute as one process does."""
     governed = begin(client_address="192.0.2.1")
+    governed.action, governed.detail = ACTION, {"together": subject}
     assert open_minute(governed, VERDICT, subject, minute)
     return governed
 
@@ -63,6 +75,8 @@ def test_a_quiet_address_is_told_by_the_keeper_once() -> None:
     (_, closing) = rows(subject)
     assert closing[1]["earlier_row"] == first.trace.trace_id
     assert closing[1]["earlier_refused"] == 42
+    told = "SELECT user_ip FROM audit_logs WHERE trace_id = %s"
+    assert store().reads.rows(told, [closing[0]]) == [("192.0.2.1",)]
 
 
 def test_an_address_that_goes_on_is_told_by_its_own_rows() -> None:
@@ -73,6 +87,40 @@ def test_an_address_that_goes_on_is_told_by_its_own_rows() -> None:
         tell_ended((minute + 1) * MINUTE_S)
     told = [detail.get("earlier_refused") for _, detail in rows(subject)]
     assert told == [None, None, 7]
+
+
+def test_people_are_counted_in_the_database_and_told_by_name() -> None:
+    subject, trace_ids = f"page.open|{somewhere()}", []
+    for _ in range(4):
+        governed = begin(client_address="192.0.2.2")
+        governed.trace = replace(governed.trace, arrived_ms=(NOW - 9) * MINUTE_S * 1000)
+        governed.action, governed.detail = "page.open", {"page": "x", "together": subject}
+        governed.principal = Principal(PrincipalKind.PERSON, "mallory", "Mallory")
+        refuse_together(governed, refuse(ReasonCode.G2_SCOPE_DENIED), subject)
+        trace_ids.append(governed.trace.trace_id)
+    assert [trace_id for trace_id, _ in rows(subject)] == trace_ids[:1]
+    tell_ended()
+    (_, (told, detail)) = rows(subject)
+    assert (detail["earlier_row"], detail["earlier_refused"]) == (trace_ids[0], 3)
+    assert detail["page"] == "x"
+    named = "SELECT action, principal_label, http_status FROM audit_traces WHERE trace_id = %s"
+    assert store().reads.rows(named, [told]) == [("page.open", "Mallory", 403)]
+
+
+def test_threads_that_refuse_at_once_write_one_row() -> None:
+    subject = f"page.open|{somewhere()}"
+
+    def one(_: int) -> None:
+        governed = begin()
+        governed.trace = replace(governed.trace, arrived_ms=(NOW - 9) * MINUTE_S * 1000)
+        governed.action, governed.detail = "page.open", {"together": subject}
+        refuse_together(governed, refuse(ReasonCode.G2_SCOPE_DENIED), subject)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(one, range(40)))
+    assert len(rows(subject)) == 1
+    tell_ended()
+    assert rows(subject)[1][1]["earlier_refused"] == 39
 
 
 def test_a_minute_nobody_counted_in_is_not_told() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -32,3 +33,22 @@ def rows(**wanted: Any) -> list[Any]:
     from audit.models import AuditTrace
 
     return list(AuditTrace.objects.filter(**wanted).order_by("trace_id"))
+
+
+def stay_within_a_minute(seconds: float = 8.0) -> None:
+    """Wait for the next minute of the clock when this one ends sooner than in ``seconds``."""
+    left_s = 60 - time.time() % 60
+    if left_s < seconds:
+        time.sleep(left_s)
+
+
+def counted(row: Any) -> int:
+    """Return how many refusals ``row`` stands for beside its own, as all processes counted."""
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT refused FROM access_refused_minutes WHERE trace_id = %s", [row.trace_id]
+        )
+        found: int = cursor.fetchone()[0]
+    return found

@@ -13,7 +13,7 @@ from django.test import Client
 from django.urls import reverse
 
 from techno.people.session_life import BEGAN, SEEN
-from tests.people.conftest import PASSWORD, rows
+from tests.people.conftest import PASSWORD, counted, rows, stay_within_a_minute
 from tests.portal.making import client_of, person, unique
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -61,11 +61,15 @@ def test_a_wrong_password_is_on_record_and_a_name_that_nobody_has_is_not() -> No
 
 def test_attempts_are_limited_and_the_refused_ones_leave_one_row() -> None:
     user = somebody()
+    stay_within_a_minute()
     for _attempt in range(9):
         answer = attempt(user.username, "wrong", "192.0.2.53")
     assert "Too many failed login attempts" in answer.content.decode()
-    told = [row.reason_codes for row in rows(action="person.sign_in", user_ip="192.0.2.53")]
-    assert told == [["G0_auth_not_configured"]] * 5 + [["G13_rate_limited"]]
+    told = rows(action="person.sign_in", user_ip="192.0.2.53")
+    codes = [["G0_auth_not_configured"]] * 5 + [["G13_rate_limited"]]
+    assert [row.reason_codes for row in told] == codes
+    assert told[-1].detail == {"failed": "too many attempts", "together": "192.0.2.53"}
+    assert counted(told[-1]) == 3
     refused = attempt(user.username, PASSWORD, "192.0.2.53")
     assert refused.status_code == 200  # the right password does not help now
 

@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 from allauth.core import context
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
-from django.core.cache import cache
 from django.http import HttpRequest
 
+from techno.access.refusals import subject_of
+from techno.access.refused_minutes import refuse_together
 from techno.acts import Detail, person
 from techno.gate import Governed, conclude
 from techno.governance.principal import ANONYMOUS
@@ -19,8 +20,7 @@ from techno.web.person import act_of_person, address_of
 Somebody = AbstractBaseUser | AnonymousUser | None
 SIGN_IN = "person.sign_in"
 SIGN_OUT = "person.sign_out"
-#: One row an address and minute tells of attempts that were refused unseen.
-QUIET_S = 60
+_TOO_MANY = refuse(ReasonCode.G13_RATE_LIMITED, message="Too many attempts to sign in from here.")
 
 _REFUSED = {
     "password": "The name or the password is wrong.",
@@ -76,14 +76,15 @@ def sign_in_refused(request: HttpRequest, name: str, what: str) -> None:
 
 
 def too_many_attempts(request: HttpRequest) -> None:
-    """Record that attempts are refused unseen: one row an address and minute."""
+    """Record that attempts are refused unseen: one row an address and minute, with a count.
+
+    Raises ``AuditUnavailable``.
+    """
     _tell("too many attempts")
-    address = address_of(request)
-    if cache.add(f"people:refused:{address}", True, QUIET_S):
-        verdict = refuse(
-            ReasonCode.G13_RATE_LIMITED, message="Too many attempts to sign in from here."
-        )
-        record(request, None, SIGN_IN, {"further_within_s": QUIET_S}, verdict)
+    address = subject_of(address_of(request))
+    governed = act(request, None, SIGN_IN)
+    governed.detail = {"failed": "too many attempts", "together": address}
+    refuse_together(governed, _TOO_MANY, f"{SIGN_IN}|{address}")
 
 
 def current_request() -> HttpRequest | None:
