@@ -49,6 +49,12 @@ def leaks(service: Service) -> list[str]:
             *_in_files(service, secrets), *_in_processes(service, secrets)]  # fmt: skip
 
 
+def left_behind(service: Service) -> list[str]:
+    """Like :func:`leaks`, in what stays of a service that has ended: its log and its files."""
+    secrets = secrets_of(service)
+    return [*_in_log(service, secrets), *_in_files(service, secrets)]
+
+
 def _in_log(service: Service, secrets: dict[str, str]) -> Iterator[str]:
     log = _SHOWN_ONCE.sub("", service.full_output)
     yield from (f"{name} in the log" for name, text in secrets.items() if text in log)

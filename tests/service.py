@@ -153,7 +153,20 @@ class Service:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        told = [] if error is not None else self._told_secrets()
         self.end()
+        assert told == [], "a test made the service tell a secret"
+
+    def _told_secrets(self) -> list[str]:
+        """Return where a secret stands that may not; what cannot be asked is left out."""
+        from tests import leaks
+
+        if self.process.poll() is not None:
+            return leaks.left_behind(self)
+        try:
+            return leaks.leaks(self)
+        except psycopg.Error:  # the test took its database away
+            return leaks.left_behind(self)
 
     def end(self) -> None:
         """Stop it unless it has ended, and drop its database where it is on another's server."""

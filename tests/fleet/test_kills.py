@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
+import psycopg
 import pytest
 
 from techno.processes import descendants, process_table, read_arguments, wait_until
@@ -27,6 +28,9 @@ pytestmark = pytest.mark.slow
 
 RUNS = 200
 SENDERS = 8
+APPROVALS = 10
+DECIDERS = 3
+DECIDING_LIMIT_S = 60.0
 #: Between two requests, so that they fall into all phases of dying and coming back.
 PACE_S = 0.2
 #: Between two kills.
@@ -41,13 +45,19 @@ argv = ["/bin/sh", "-c", "echo $TECHNO_EXECUTION_ID >> DIRECTORY/started; sleep 
 argv = ["/bin/sh", "-c", "for i in 1 2 3 4 5 6 7 8; do echo $i; sleep 0.25; done"]
 timeout_s = 60
 is_async = true
+
+[action.KILL_ASK]
+argv = ["/bin/sh", "-c", "echo $TECHNO_EXECUTION_ID >> DIRECTORY/started; sleep 0.15"]
+approvals_needed = 1
 """
 
 
 @pytest.fixture(scope="module")
 def scene(start_service: Services, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     directory = tmp_path_factory.mktemp("kills")
-    with start_service(embedded=True, TECHNO_API_KEY="a key of decent length") as service:
+    with start_service(
+        embedded=True, TECHNO_API_KEY="a key of decent length", TECHNO_TERMINAL_APPROVALS="1"
+    ) as service:
         path = service.directory / "kills.toml"
         path.write_text(_ACTION.replace("DIRECTORY", str(directory)), encoding="utf-8")
         service.manage("actions", "load", str(path))
@@ -174,3 +184,78 @@ def test_a_run_goes_on_while_postgresql_is_away_and_its_end_is_told(scene: Scene
         page = client.get(f"/api/runs/{execution_id}/output?wait=0").json()
         assert joined(page["data"], "stdout") == body["stdout"].encode()
     assert len(scene.end_rows(execution_id)) == 1
+
+
+def ask(client: httpx.Client, number: int) -> str:
+    """Ask for a run that needs approval until it waits; return its execution id."""
+    headers = {"Idempotency-Key": f"ask-{number}"}
+    body = {"command": "KILL_ASK", "reason": f"number {number}"}
+    give_up_at_s = time.monotonic() + SENDING_LIMIT_S
+    while time.monotonic() < give_up_at_s:
+        try:
+            answer = client.post("/api/execute", json=body, headers=headers)
+        except httpx.TransportError:
+            time.sleep(0.1)
+            continue
+        if answer.status_code == 202:
+            assert answer.json()["reason_codes"] == ["G14_approval_required"]
+            return str(answer.json()["execution_id"])
+        assert answer.status_code in (401, 500, 503), answer.text
+        time.sleep(0.1)
+    raise AssertionError(f"request {number} was never answered")
+
+
+def approve(service: Service, execution_id: str) -> None:
+    """Approve a run, again and again until somebody's word stands: as who is not sure would."""
+    give_up_at_s = time.monotonic() + DECIDING_LIMIT_S
+    while time.monotonic() < give_up_at_s:
+        said = ("--as", "admin", "--reason", "whatever dies")
+        done = service.manage("approvals", "approve", execution_id, *said, check=False)
+        try:
+            found = service.sql(
+                "SELECT state FROM executor_approvals WHERE execution_id = %s", [execution_id]
+            )
+        except psycopg.Error:
+            continue
+        if found != [("waiting",)]:
+            return
+        assert done.returncode != 0, done.stdout
+    raise AssertionError(f"{execution_id} could not be approved: {done.stderr}")
+
+
+def test_what_was_approved_starts_once_whatever_is_killed(scene: Scene) -> None:
+    service, seed = scene.service, int(time.time())
+    with service.client() as client:
+        asked = [ask(client, number) for number in range(APPROVALS)]
+    with Killer(service, seed) as killer, ThreadPoolExecutor(DECIDERS) as pool:
+        # Every third is approved by two at once.
+        twice = [one for number, one in enumerate(asked) for _ in range(1 + (number % 3 == 0))]
+        list(pool.map(lambda one: approve(service, one), twice))
+    assert sum(killer.killed.values()) >= 2, killer.killed
+
+    def left() -> list[tuple[str]]:
+        try:
+            return service.sql(
+                "SELECT execution_id FROM command_runs "
+                "WHERE state <> 'ended' AND action = 'KILL_ASK'"
+            )
+        except psycopg.Error:
+            return [("?",)]
+
+    assert wait_until(lambda: left() == [], RECOVERY_LIMIT_S), (seed, killer.killed, left())
+    started = Counter(one for one in scene.started() if one in set(asked))
+    story = (seed, dict(killer.killed), f"{len(started)} of {len(asked)} approved runs started")
+    print(story)
+    assert [one for one, count in started.items() if count > 1] == [], story
+    ends = dict(
+        service.sql("SELECT execution_id, reason_codes FROM command_runs WHERE action = 'KILL_ASK'")
+    )
+    # Who was being started when its watcher died is told as interrupted, and not started again.
+    unstarted = {one: ends[one] for one in asked if one not in started}
+    assert all(codes == ["E9_interrupted"] for codes in unstarted.values()), (story, unstarted)
+    assert len(started) >= APPROVALS // 2, story
+    decisions = service.sql(
+        "SELECT execution_id, count(*) FROM executor_approval_decisions GROUP BY 1 "
+        "HAVING count(*) > 1"
+    )
+    assert decisions == [], story
