@@ -6,6 +6,8 @@ this process are done with it (``tests/conftest.py``), whatever they did.
 
 from __future__ import annotations
 
+import contextlib
+import html
 import re
 import secrets
 from collections.abc import Iterator
@@ -18,8 +20,10 @@ from techno.access.key_format import make_key
 from tests import isolation
 from tests.contract import wire
 from tests.leaks import leaks, secrets_of
+from tests.portal.outside import sign_in
 from tests.service import Service, Services
 
+PAGES_LEAST, PAGES_MOST = 30, 150
 IN_FILES = ("SECRET_KEY", "TECHNO_KEY_PEPPER", "TECHNO_METRICS_TOKEN", "TECHNO_API_KEY")
 
 
@@ -58,6 +62,23 @@ def answers(service: Service, key: str, directory: Path) -> Iterator[httpx.Respo
     yield wire.ask(service, "GET", "/api/memory", [("X-API-Key", key.encode() + b"\xff")])
 
 
+def pages(service: Service) -> Iterator[httpx.Response]:
+    """Look at everything that the portal shows: each page, and each that a page leads to."""
+    with contextlib.closing(sign_in(service)) as browser:
+        waiting, seen = ["/admin/"], {"/admin/"}
+        while waiting:
+            answer = browser.get(waiting.pop())
+            yield answer
+            if "text/html" not in answer.headers.get("Content-Type", ""):
+                continue
+            for link in re.findall(r'href="(/admin/[^"#]*)"', answer.text):
+                path = html.unescape(link)
+                if path not in seen and "logout" not in path and len(seen) < PAGES_MOST:
+                    seen.add(path)
+                    waiting.append(path)
+    assert len(seen) > PAGES_LEAST
+
+
 @pytest.mark.slow
 def test_secrets_are_nowhere_but_in_their_own_places(planted: Service, tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
@@ -70,6 +91,9 @@ def test_secrets_are_nowhere_but_in_their_own_places(planted: Service, tmp_path:
             assert text not in answer.text + str(answer.headers), (name, answer.request.url)
         if "the key is" in answer.text:
             printed.append(answer.json()["stdout"])
+    for page in pages(planted):
+        for name, text in known.items():
+            assert text not in page.text + str(page.headers), (name, page.request.url)
     assert printed
     for text in printed:
         assert re.fullmatch(r"the key is techno_\w{8}_\*{49}\nand techno_\w{8}_\*{49}", text)
