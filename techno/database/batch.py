@@ -32,6 +32,7 @@ def transact(connection: DeadlineConnection, commands: Sequence[tuple[str, bytes
     then, unless the connection was lost while it waited for the answer. A connection on which
     the exchange did not come to its end is closed.
     """
+    connection.keep_plans_young()
     try:
         failure = connection.wait(_exchange(connection, commands))
     except BaseException:

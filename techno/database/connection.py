@@ -20,6 +20,9 @@ CONNECT_TIMEOUT_S = 2
 DEFAULT_DEADLINE_S = 10.0
 #: How often a wait looks at its deadline and at Ctrl-C.
 WAIT_INTERVAL_S = 0.1
+#: A connection plans anew after so many uses, and each time that it had so many times as many.
+PLANS_ANEW_AFTER = 16
+PLANS_ANEW_FACTOR = 4
 
 
 class DeadlineExceeded(psycopg.OperationalError):
@@ -41,6 +44,22 @@ class DeadlineConnection(psycopg.Connection[Any]):
         super().__init__(*args, **kwargs)
         #: The texts of the statements that ``techno.database.batch`` has prepared here.
         self.prepared_texts: set[str] = set()
+        self._uses = 0
+        self._plans_anew_at = PLANS_ANEW_AFTER
+
+    def keep_plans_young(self) -> None:
+        """Note one more use, and have the server plan anew after 16, 64, 256 of them, and so on.
+
+        A plan made while a table was new is kept while the table grows, until statistics are
+        made, a minute later at best. Of a dozen rows any index will do: PostgreSQL 18 may choose
+        one that begins with another column, and goes through all of it for each row wanted. The
+        more a connection is used the more rows there may be, and the planner sees how many pages
+        there are. To be called outside of a transaction. Raises ``psycopg.Error``.
+        """
+        self._uses += 1
+        if self._uses >= self._plans_anew_at:
+            self._plans_anew_at *= PLANS_ANEW_FACTOR
+            self.execute("DISCARD PLANS", prepare=False)
 
     def wait(
         self, gen: PQGen[RV], interval: float = WAIT_INTERVAL_S, timeout: float | None = None

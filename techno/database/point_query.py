@@ -59,6 +59,7 @@ class PointQueries:
         types = self._transformer.types or ()
         formats = self._transformer.formats
         connection = self.connection
+        connection.keep_plans_young()
         result = connection.wait(self._exchange(text, dumped, types, formats))
         if result.status == ExecStatus.TUPLES_OK:
             self._transformer.set_pgresult(result)
