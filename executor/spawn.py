@@ -20,9 +20,9 @@ import pwd
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from types import MappingProxyType
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from executor import instant_calls
 from executor.handover import LAST_HANDED_FD, hand_over, own_umask, sealed_file
@@ -37,7 +37,8 @@ _OPAQUE_BYTES = 1024
 _SETSIGDEF, _SETSIGMASK, _SETSID = 0x04, 0x08, 0x80
 _SIGNAL_SET_BYTES = 128
 _FIRST_UNSHARED_FD = 3
-_NOTHING: Mapping[int, bytes] = MappingProxyType({})
+_NOTHING: Mapping[int, Any] = MappingProxyType({})
+_ACTIONS_REMEMBERED = 256
 
 _Opaque: TypeAlias = "ctypes.Array[ctypes.c_char]"
 
@@ -92,16 +93,17 @@ def start(
     environment = _encode_environment(env)
     directory = _encode_directory(cwd or NEUTRAL_DIRECTORY)
     program = _find_program(arguments[0], env.get("PATH", SEARCH_PATH))
-    actions = ctypes.create_string_buffer(_OPAQUE_BYTES)
     pipes: list[int] = []
     handed: dict[int, int] = {}
-    _quick_libc.posix_spawn_file_actions_init(actions)
     try:
         for _ in ("stdout", "stderr"):
             pipes += _open_pipe()
-        for number, content in descriptors.items():
-            handed[number] = sealed_file(content)
-        _fill_actions(actions, directory, pipes[1], pipes[3], handed)
+        if descriptors:
+            for number, content in descriptors.items():
+                handed[number] = sealed_file(content)
+            actions = _Actions(directory, pipes[1], pipes[3], handed)
+        else:
+            actions = _usual_actions(directory, pipes[1], pipes[3])
         if umask is None:
             pid = _posix_spawn(program, arguments, environment, actions)
         else:
@@ -116,7 +118,6 @@ def start(
             raise SpawnError(_explain(error, program, directory)) from error
         raise
     finally:
-        _quick_libc.posix_spawn_file_actions_destroy(actions)
         for descriptor in handed.values():
             instant_calls.close(descriptor)
     return Child(pid, pidfd, pipes[0], pipes[2], (pipes[1], pipes[3]))
@@ -233,33 +234,56 @@ def _make_attributes() -> _Opaque:
 _ATTRIBUTES = _make_attributes()  # only ever read from here on, by all threads
 
 
-def _fill_actions(
-    actions: _Opaque, directory: bytes, stdout: int, stderr: int, handed: Mapping[int, int]
-) -> None:
-    """What the child does before it becomes the program."""
-    libc = _quick_libc
-    _check(libc.posix_spawn_file_actions_addopen(actions, 0, b"/dev/null", os.O_RDONLY, 0))
-    _check(libc.posix_spawn_file_actions_adddup2(actions, stdout, 1))
-    _check(libc.posix_spawn_file_actions_adddup2(actions, stderr, 2))
-    _check(libc.posix_spawn_file_actions_addchdir_np(actions, directory))
-    first_closed = _FIRST_UNSHARED_FD
-    if handed:
-        hand_over(libc, actions, handed)
-        first_closed = LAST_HANDED_FD + 1
-    _check(libc.posix_spawn_file_actions_addclosefrom_np(actions, first_closed))
+class _Actions:
+    """What a child does before it becomes the program. Only ever read once it is made."""
+
+    __slots__ = ("spawn_argument",)
+
+    def __init__(
+        self, directory: bytes, stdout: int, stderr: int, handed: Mapping[int, int] = _NOTHING
+    ) -> None:
+        """Raises OSError for what glibc does not take."""
+        libc, actions = _quick_libc, ctypes.create_string_buffer(_OPAQUE_BYTES)
+        libc.posix_spawn_file_actions_init(actions)
+        self.spawn_argument = actions
+        _check(libc.posix_spawn_file_actions_addopen(actions, 0, b"/dev/null", os.O_RDONLY, 0))
+        _check(libc.posix_spawn_file_actions_adddup2(actions, stdout, 1))
+        _check(libc.posix_spawn_file_actions_adddup2(actions, stderr, 2))
+        _check(libc.posix_spawn_file_actions_addchdir_np(actions, directory))
+        first_closed = _FIRST_UNSHARED_FD
+        if handed:
+            hand_over(libc, actions, handed)
+            first_closed = LAST_HANDED_FD + 1
+        _check(libc.posix_spawn_file_actions_addclosefrom_np(actions, first_closed))
+
+    def __del__(
+        self, destroy: Callable[[_Opaque], int] = _quick_libc.posix_spawn_file_actions_destroy
+    ) -> None:
+        """Give back what glibc keeps behind the opaque bytes."""
+        destroy(self.spawn_argument)
+
+
+@lru_cache(_ACTIONS_REMEMBERED)
+def _usual_actions(directory: bytes, stdout: int, stderr: int) -> _Actions:
+    """Return the actions of a run that is handed nothing: numbers of pipes come again and again."""
+    return _Actions(directory, stdout, stderr)
 
 
 def _posix_spawn(
     program: bytes,
     arguments: list[bytes],
     environment: list[bytes],
-    actions: _Opaque,
+    actions: _Actions,
 ) -> int:
     """The new process's number; OSError as exec or an action failed in the child."""
     argv = (ctypes.c_char_p * (len(arguments) + 1))(*arguments)
     envp = (ctypes.c_char_p * (len(environment) + 1))(*environment)
     pid = ctypes.c_int()
-    _check(_libc.posix_spawn(ctypes.byref(pid), program, actions, _ATTRIBUTES, argv, envp))
+    _check(
+        _libc.posix_spawn(
+            ctypes.byref(pid), program, actions.spawn_argument, _ATTRIBUTES, argv, envp
+        )
+    )
     return pid.value
 
 
