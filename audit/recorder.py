@@ -12,7 +12,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from audit import spill
@@ -20,6 +20,7 @@ from audit.sql import statement
 from techno.database.current import store
 from techno.database.errors import StoreError, StoreUnavailable
 from techno.database.group_commit import Write, define_statement
+from techno.governance.frozen import frozen
 from techno.governance.principal import ANONYMOUS, Principal
 from techno.governance.trace import Trace
 from techno.governance.verdict import Verdict
@@ -62,7 +63,7 @@ class AuditUnavailable(Exception):
     """The row could not be made durable, so the request must not be answered as if it were."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Entry:
     """Everything that one row says.
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 import grp
 import os
 import pwd
-from dataclasses import dataclass
 
 from executor.isolation import Isolation
+from techno.governance.frozen import frozen
 
 
 class NoSuchAccount(Exception):
     """This host, or the service's own account, does not allow that. The text says which."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Account:
     """Whose process it will be. ``name`` is empty for a number without an entry."""
 

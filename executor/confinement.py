@@ -12,13 +12,14 @@ import os
 import resource
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cache
 from pathlib import Path
 
 from executor.accounts import Account, NoSuchAccount, account_for
 from executor.isolation import BWRAP, LIMITS, Isolation
 from executor.spawn import SEARCH_PATH
+from techno.governance.frozen import frozen
 
 #: Nothing of it is seen from within a sandbox: sockets of services, other programs' files.
 HIDDEN = ("/run", "/var/tmp", "/tmp")  # noqa: S108 - hidden, not used
@@ -31,7 +32,7 @@ class CannotConfine(Exception):
     """The program must not start: a limit cannot be set here. The text is for operators."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Confined:
     """A command behind its limits. ``account`` is whose process it will be."""
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from executor.parameters import Arguments, InvalidParameter, Parameters
 from executor.registry import RegisteredAction, SeenAction, see_action
 from executor.requests import RunRequest
 from techno.gate import Governed, decide_action
+from techno.governance.frozen import frozen
 from techno.governance.reason_codes import ReasonCode
 from techno.governance.text import caller_text
 from techno.governance.verdict import Verdict, refuse
@@ -16,7 +17,7 @@ from techno.governance.verdict import Verdict, refuse
 RULE_LIMIT = 300
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Decision:
     """An allowed run, resolved: nothing that follows looks at the request's parameters again.
 

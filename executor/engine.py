@@ -12,7 +12,7 @@ import enum
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Protocol
 
 from executor import control_group, procfs, spawn
@@ -21,6 +21,7 @@ from executor.lost_runs import end_marked
 from executor.output import OnOutput, Streams
 from executor.process_tree import Ending, ProcessTree
 from executor.subreaper import subreaper
+from techno.governance.frozen import frozen
 
 __all__ = ["Command", "Outcome", "Result", "end_marked", "run", "unstarted"]
 
@@ -33,7 +34,7 @@ _ORPHAN_LOOK_S = 1.0
 _NAMED_PROCESSES = 20
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Command:
     """What to run, and within which bounds.
 
@@ -73,7 +74,7 @@ class Outcome(enum.Enum):
     CANCELLED = "cancelled"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Result:
     """What is known of a run that is over.
 

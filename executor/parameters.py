@@ -9,7 +9,7 @@ value, which may be secret.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from jsonschema import Draft202012Validator, ValidationError, validators
@@ -17,6 +17,7 @@ from jsonschema import Draft202012Validator, ValidationError, validators
 from executor.argv import InvalidAction, OptionLike, fill, placeholders
 from executor.declarations import checked_parameters, passing, text_bounds, whole_bounds
 from executor.patterns import compiled
+from techno.governance.frozen import frozen
 
 #: What stands in place of a secret, wherever anything is shown or kept.
 MASK = "***"
@@ -27,7 +28,7 @@ class InvalidParameter(ValueError):
     """A value cannot be taken; the text names the field and the rule."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Arguments:
     """Checked values, as a process gets them and as people may see them.
 

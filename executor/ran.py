@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from executor.engine import Result
+from techno.governance.frozen import frozen
 from techno.governance.verdict import Verdict
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Ran:
     """The verdict, and the result if anything was started.
 

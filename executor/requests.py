@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from techno.governance.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RunRequest:
     """A request to run ``command``, from whichever door it came.
 

@@ -19,13 +19,13 @@ import os
 import pwd
 import shutil
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from functools import cache, lru_cache
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from executor import instant_calls
 from executor.handover import LAST_HANDED_FD, hand_over, own_umask, sealed_file
+from techno.governance.frozen import frozen
 
 EXECUTION_ID_VARIABLE = "TECHNO_EXECUTION_ID"
 SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -55,7 +55,7 @@ class SpawnError(Exception):
     """The program could not be started. The text is for operators: it names paths."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Child:
     """A process that was started and not yet reaped; its pidfd, the read ends of its pipes.
 

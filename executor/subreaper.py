@@ -28,10 +28,10 @@ import resource
 import signal
 import threading
 import time
-from dataclasses import dataclass
 
 from executor import instant_calls, procfs
 from executor.spawn import EXECUTION_ID_VARIABLE
+from techno.governance.frozen import frozen
 
 _PR_MCE_KILL, _MCE_CLEAR, _MCE_SET, _MCE_LATE = 33, 0, 1, 0
 _PR_SET_CHILD_SUBREAPER = 36
@@ -67,7 +67,7 @@ class Claim(enum.Enum):
     MAYBE = "it is one of several runs', and does not show whose"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Leader:
     """A run that is going on."""
 

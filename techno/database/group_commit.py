@@ -26,6 +26,7 @@ from techno.database.errors import (
     StoreUnavailable,
     translate,
 )
+from techno.governance.frozen import frozen
 
 BATCH_LIMIT = 256
 
@@ -75,7 +76,7 @@ def statement_named(name: str) -> Statement:
     return _STATEMENTS[name]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Write:
     """One row for one statement."""
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
+
+from techno.governance.frozen import frozen
 
 _SECONDS_REMEMBERED = 64
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Trace:
     """The identity and circumstances of one governed request.
 
