@@ -30,7 +30,6 @@ from techno.governance.frozen import frozen
 EXECUTION_ID_VARIABLE = "TECHNO_EXECUTION_ID"
 SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 NEUTRAL_DIRECTORY = "/"
-_SEARCH_PATH_ENTRY = b"PATH=" + SEARCH_PATH.encode()
 
 # <spawn.h> of glibc; the two types are opaque there and smaller than this (336 and 80 bytes).
 _OPAQUE_BYTES = 1024
@@ -39,6 +38,7 @@ _SIGNAL_SET_BYTES = 128
 _FIRST_UNSHARED_FD = 3
 _NOTHING: Mapping[int, Any] = MappingProxyType({})
 _ACTIONS_REMEMBERED = 256
+_ENTRIES_REMEMBERED = 64
 
 _Opaque: TypeAlias = "ctypes.Array[ctypes.c_char]"
 
@@ -172,16 +172,26 @@ def _encode_argv(argv: Iterable[str]) -> list[bytes]:
 def _encode_environment(env: Mapping[str, str]) -> list[bytes]:
     entries: list[bytes] = []
     for name, value in env.items():
-        if value is SEARCH_PATH and name == "PATH":  # as in nearly every run
-            entries.append(_SEARCH_PATH_ENTRY)
-            continue
-        try:
-            entries.append(_encode(name) + b"=" + _encode(value))
-        except SpawnError as error:
-            raise SpawnError(f"environment variable {name!a}: {error}") from None
-        if not name or "=" in name:
-            raise SpawnError(f"environment variable {name!a}: not a name")
+        if name in _USUAL_VARIABLES:
+            entries.append(_usual_entry(name, value))
+        else:
+            entries.append(_encode_variable(name, value))
     return entries
+
+
+def _encode_variable(name: str, value: str) -> bytes:
+    try:
+        entry = _encode(name) + b"=" + _encode(value)
+    except SpawnError as error:
+        raise SpawnError(f"environment variable {name!a}: {error}") from None
+    if not name or "=" in name:
+        raise SpawnError(f"environment variable {name!a}: not a name")
+    return entry
+
+
+#: Their values are the same in nearly every run, and no secrets.
+_USUAL_VARIABLES = frozenset({"PATH", "LANG", "HOME"})
+_usual_entry = lru_cache(_ENTRIES_REMEMBERED)(_encode_variable)
 
 
 def _encode_directory(cwd: str) -> bytes:

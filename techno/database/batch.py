@@ -78,7 +78,10 @@ def _exchange(
 
 
 def _failure(results: Sequence[PGresult]) -> PGresult | None:
-    return next((result for result in results if result.status not in _DONE), None)
+    for result in results:
+        if result.status not in _DONE:
+            return result
+    return None
 
 
 def _receive(pgconn: PGconn, least: int) -> PQGen[list[PGresult]]:

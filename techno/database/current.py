@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from typing import Any
 
+from django.conf import settings
 from django.db import connections
 
 from techno.database.store import Store
@@ -29,8 +30,6 @@ def connection_parameters() -> dict[str, Any]:
 
 def store() -> Store:
     """Return this process's store for the configured database."""
-    from django.conf import settings
-
     name = str(connections.settings["default"]["NAME"])  # what a test run's own database is in too
     found = _stores.get(name)
     if found is None:

@@ -104,6 +104,10 @@ class _Waiter:
         self.baton.acquire()
 
 
+def _order(kind: tuple[Statement, list[dict[str, Any]]]) -> int:
+    return kind[0].order
+
+
 class GroupCommit:
     """Writes rows durably, batched across the threads of this process.
 
@@ -207,8 +211,10 @@ class GroupCommit:
         """Write ``batch`` in one transaction, once more on a new connection if that was stale."""
         if self._circuit.cause:
             return StoreUnavailable(self._circuit.cause)
-        plain = [write for waiter in batch if not waiter.absent_only for write in waiter.writes]
-        unsure = [write for waiter in batch if waiter.absent_only for write in waiter.writes]
+        plain: list[Write] = []
+        unsure: list[Write] = []
+        for waiter in batch:
+            (unsure if waiter.absent_only else plain).extend(waiter.writes)
         fresh = self._connection is None
         error, hung = self._transact(plain, unsure)
         if isinstance(error, StoreUnavailable) and not fresh and not hung:
@@ -242,10 +248,13 @@ class GroupCommit:
 
     def _execute(self, connection: DeadlineConnection, writes: list[Write]) -> None:
         """Send each kind of write as one statement; several kinds share a transaction."""
+        if len(writes) == 1:  # as often as not
+            transact(connection, [(writes[0].statement.sql, orjson.dumps([writes[0].row]))])
+            return
         kinds: dict[str, tuple[Statement, list[dict[str, Any]]]] = {}
         for write in writes:
             kinds.setdefault(write.statement.name, (write.statement, []))[1].append(write.row)
-        ordered = sorted(kinds.values(), key=lambda kind: kind[0].order)
+        ordered = sorted(kinds.values(), key=_order)
         if ordered:
             transact(
                 connection,
