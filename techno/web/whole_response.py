@@ -6,6 +6,7 @@ the kernel to the other side and wakes whoever waits there, for the head alone i
 
 from __future__ import annotations
 
+import re
 import time
 from email.utils import formatdate
 from functools import cache, lru_cache
@@ -28,6 +29,9 @@ _SOUND_HEADERS = frozenset(
         ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
     }
 )
+
+
+_TRACE_ID = re.compile(r"[0-9a-f-]{36}")
 
 
 @cache
@@ -70,7 +74,11 @@ class WholeResponse(Response):  # type: ignore[misc]
     def process_headers(self, headers: Any) -> None:
         """Take the headers of the answer, those not known to be sound as gunicorn checks them."""
         for header in headers:
-            if header in _SOUND_HEADERS:
+            name, value = header
+            if header in _SOUND_HEADERS or (name == "X-Trace-Id" and _TRACE_ID.fullmatch(value)):
+                self.headers.append(header)
+            elif name == "Content-Length" and value.isascii() and value.isdigit():
+                self.response_length = int(value)
                 self.headers.append(header)
             else:
                 super().process_headers((header,))

@@ -49,6 +49,8 @@ class RememberedRequest(Request):  # type: ignore[misc]
     the head.
     """
 
+    _closes: bool | None = None
+
     def __init__(self, *args: Any) -> None:
         """Read line and headers; what is raised carries this request."""
         try:
@@ -60,6 +62,12 @@ class RememberedRequest(Request):  # type: ignore[misc]
         self.body.has_arrived = isinstance(reader, LengthReader) and reader.length <= len(
             self.unreader.buf.getvalue()
         )
+
+    def should_close(self) -> bool:
+        """Whether no other request follows on the connection. gunicorn asks three times."""
+        if self._closes is None or self.must_close:
+            self._closes = bool(super().should_close())
+        return self._closes
 
     def _peer_is_trusted_proxy(self) -> bool:
         """Without trusted proxies no peer is one; gunicorn would take its address apart first."""
