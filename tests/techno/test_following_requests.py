@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import statistics
 import time
@@ -12,6 +13,7 @@ import psutil
 import pytest
 
 from techno.processes import wait_until
+from techno.web.whole_response import WHOLE_MOST_BYTES
 from tests.service import Service, Services
 
 THREADS = 2
@@ -132,3 +134,32 @@ def test_a_process_that_hangs_keeps_no_connection_from_the_others(pair: Service)
             wire = stack.enter_context(socket.create_connection((pair.host, pair.port), 10))
             wire.settimeout(5)
             assert _answered(wire, asking)
+
+
+def test_answers_for_which_there_is_no_room_yet_come_whole(narrow: Service, asking: bytes) -> None:
+    """Some leave at once, some in parts, when the caller reads at last what it asked for."""
+    key = narrow.issue_key("--scope", "audit:read")
+    many = 120
+    with socket.create_connection((narrow.host, narrow.port), 10) as wire:
+        for _ in range(100):  # so that there are rows enough for long answers
+            _answered(wire, asking)
+    request = (
+        f"GET /api/audit?limit=100 HTTP/1.1\r\nHost: localhost\r\nX-API-Key: {key}\r\n\r\n".encode()
+    )
+    with socket.socket() as wire:
+        wire.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        wire.settimeout(20)
+        wire.connect((narrow.host, narrow.port))
+        wire.sendall(request * many)
+        time.sleep(1.0)  # until nothing more fits between the two
+        with wire.makefile("rb") as answers:
+            for _ in range(many):
+                assert answers.readline() == b"HTTP/1.1 200 OK\r\n"
+                length = 0
+                while (line := answers.readline()) != b"\r\n":
+                    name, _, value = line.partition(b":")
+                    if name.lower() == b"content-length":
+                        length = int(value)
+                body = json.loads(answers.read(length))
+                assert len(body["data"]) == 100
+    assert length < WHOLE_MOST_BYTES  # else gunicorn would have sent head and body by itself
