@@ -70,7 +70,10 @@ class ProcessTree:
         False is a proof. Asking costs next to nothing when this process has no orphans.
         """
         with subreaper.lock:
-            claims = {pid: self._judge(pid) for pid in subreaper.orphans()}
+            orphans = subreaper.orphans()
+            if not orphans:
+                return False
+            claims = {pid: self._judge(pid) for pid in orphans}
             for pid, claim in claims.items():
                 if claim is not Claim.NO:
                     reap(pid)
