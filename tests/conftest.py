@@ -68,6 +68,15 @@ def django_db_setup() -> None:
     """Take the place of pytest-django's own test database: ``database`` brings ours."""
 
 
+@pytest.fixture(autouse=True)
+def _no_language_stays() -> Iterator[None]:
+    """Forget the language of a page that a test asked for: the next test's texts are English."""
+    yield
+    from django.utils import translation
+
+    translation.deactivate()
+
+
 @pytest.fixture(scope="session")
 def migrated_database() -> Iterator[None]:
     """Have the database of this process's settings, migrated by the owner, used by the app role."""
