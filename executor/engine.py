@@ -258,8 +258,6 @@ def _sweep(group: control_group.ControlGroup, ending: Ending) -> None:
 
 def _leaves_behind(tree: ProcessTree, streams: Streams, clock: _Clock) -> bool:
     """Whether processes outlive the leader, and also the moment that they get to finish."""
-    if not tree.has_left_behind():  # as nearly always
-        return False
     linger_s = min(LINGER_S, clock.left_s())
     return all(tree.has_left_behind() for _ in looks(linger_s, streams.pump))
 

@@ -95,8 +95,7 @@ class Streams:
 
     def drain(self, bound_s: float) -> None:
         """Read what is there already: until the ends, or nothing is there, or time is over."""
-        if self._write_ends:
-            self._let_go_of_write_ends()
+        self._let_go_of_write_ends()
         until = time.monotonic() + bound_s
         for descriptor in tuple(self._open):
             while self._read(descriptor) and time.monotonic() < until:
@@ -104,8 +103,7 @@ class Streams:
 
     def close(self) -> None:
         """Give all descriptors back; a process still writing gets SIGPIPE."""
-        if self._write_ends:
-            self._let_go_of_write_ends()
+        self._let_go_of_write_ends()
         for descriptor in (self._pidfd, *self._open):
             instant_calls.close(descriptor)
         self._open.clear()

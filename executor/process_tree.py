@@ -70,10 +70,7 @@ class ProcessTree:
         False is a proof. Asking costs next to nothing when this process has no orphans.
         """
         with subreaper.lock:
-            orphans = subreaper.orphans()
-            if not orphans:
-                return False
-            claims = {pid: self._judge(pid) for pid in orphans}
+            claims = {pid: self._judge(pid) for pid in subreaper.orphans()}
             for pid, claim in claims.items():
                 if claim is not Claim.NO:
                     reap(pid)

@@ -258,15 +258,11 @@ class Subreaper:
     def _read_children(self) -> list[int]:
         if self._children_fd is None:
             return procfs.scan_children(self.pid)
-        chunk = instant_calls.read_at(self._children_fd, 0)
-        if not chunk:  # as nearly always
-            return []
         chunks: list[bytes] = []
         offset = 0
-        while chunk:
+        while chunk := instant_calls.read_at(self._children_fd, offset):
             chunks.append(chunk)
             offset += len(chunk)
-            chunk = instant_calls.read_at(self._children_fd, offset)
         return [int(pid) for pid in b"".join(chunks).split()]
 
 

@@ -13,7 +13,7 @@ def frozen(cls: type[T]) -> type[T]:
     """Make ``cls`` a dataclass with slots whose fields nobody sets after it was made.
 
     That is mypy's to hold: ``frozen=True`` would have Python hold it as well, by setting each
-    field of each new object through a call, which came to a tenth of all that Python did for a
-    run. Equality, hash and ``dataclasses.replace`` are those of a frozen dataclass.
+    field of each new object through a call, which came to 9 % of the byte codes of a run.
+    Equality, hash and ``dataclasses.replace`` are those of a frozen dataclass.
     """
     return dataclass(slots=True, unsafe_hash=True)(cls)

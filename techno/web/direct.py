@@ -86,7 +86,7 @@ class GovernedWSGIRequest(WSGIRequest):
         self._set_content_type_params(environ)  # type: ignore[attr-defined]
         length = environ.get("CONTENT_LENGTH", "")
         self._stream = LimitedStream(  # type: ignore[assignment]
-            environ["wsgi.input"], int(length) if length.isdigit() else 0
+            environ["wsgi.input"], int(length) if length.isdecimal() else 0
         )
         self._read_started = False
         self.resolver_match = None

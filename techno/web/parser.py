@@ -48,10 +48,9 @@ def read_body(request: Any) -> bytes:
     if announced is not None and announced > limit:
         raise too_large(limit)
     stream = environ["wsgi.input"]
-    if announced is not None and getattr(stream, "has_arrived", False):
-        came: bytes = stream.read(announced)  # with the head (techno.web.worker): no waiting
-        return came
-    socket = environ.get("gunicorn.socket")
+    # Nothing is to be waited for when the body came with the head (techno.web.worker).
+    has_arrived = getattr(stream, "has_arrived", False)
+    socket = None if has_arrived else environ.get("gunicorn.socket")
     before = socket.gettimeout() if socket is not None else None
     try:
         if socket is not None:

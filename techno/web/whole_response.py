@@ -6,10 +6,7 @@ the kernel to the other side and wakes whoever waits there, for the head alone i
 
 from __future__ import annotations
 
-import ctypes
 import re
-import socket
-import ssl
 import time
 from email.utils import formatdate
 from functools import cache, lru_cache
@@ -22,11 +19,6 @@ from gunicorn.http.wsgi import Response, base_environ
 #: Joining head and body copies both: not worth it for what is sent in many packets anyway.
 WHOLE_MOST_BYTES = 65_536
 
-
-_libc = ctypes.PyDLL(None)
-_libc.send.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_size_t, ctypes.c_int)
-_libc.send.restype = ctypes.c_ssize_t
-_AT_ONCE = socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL
 
 #: Headers of nearly every governed answer. gunicorn finds nothing wrong with them, each time.
 _SOUND_HEADERS = frozenset(
@@ -106,17 +98,4 @@ class WholeResponse(Response):  # type: ignore[misc]
         lines = [*self.default_headers(), *(f"{name}: {value}\r\n" for name, value in self.headers)]
         self.headers_sent = True
         self.sent = len(arg)
-        _send(self.sock, "".join([*lines, "\r\n"]).encode("latin-1") + arg)
-
-
-def _send(sock: socket.socket, data: bytes) -> None:
-    """Send all of ``data``; at once what there is room for, as nearly always for all of it.
-
-    That keeps the interpreter lock: with several threads, giving it away for as long as a copy
-    takes costs more than the copy.
-    """
-    sent = 0
-    if isinstance(sock, socket.socket) and not isinstance(sock, ssl.SSLSocket):
-        sent = max(0, _libc.send(sock.fileno(), data, len(data), _AT_ONCE))
-    if sent < len(data):  # no room, or an error, which shows again
-        util.write(sock, data[sent:])
+        util.write(self.sock, "".join([*lines, "\r\n"]).encode("latin-1") + arg)
