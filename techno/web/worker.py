@@ -17,12 +17,10 @@ from urllib.parse import unquote
 
 from gunicorn import http
 from gunicorn.http import errors
-from gunicorn.http.body import LengthReader
-from gunicorn.http.message import Request
-from gunicorn.http.parser import RequestParser
 from gunicorn.workers.gthread import ThreadWorker
 
 from techno.web.balance import CONNECTIONS, NOBODY
+from techno.web.incoming import PatientParser
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponseBase
@@ -40,55 +38,6 @@ _TOO_LARGE = {
     errors.LimitRequestLine: HTTPStatus.REQUEST_URI_TOO_LONG,
     errors.LimitRequestHeaders: HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
 }
-
-
-class RememberedRequest(Request):  # type: ignore[misc]
-    """A request that tells how far it was read when reading it failed.
-
-    Its body tells as ``has_arrived`` whether reading it would never wait: small ones come with
-    the head.
-    """
-
-    _closes: bool | None = None
-
-    def __init__(self, *args: Any) -> None:
-        """Read line and headers; what is raised carries this request."""
-        try:
-            super().__init__(*args)
-        except errors.ParseException as error:
-            error.unread_request = self
-            raise
-        reader = self.body.reader
-        self.body.has_arrived = isinstance(reader, LengthReader) and reader.length <= len(
-            self.unreader.buf.getvalue()
-        )
-
-    def should_close(self) -> bool:
-        """Whether no other request follows on the connection. gunicorn asks three times."""
-        if self._closes is None or self.must_close:
-            self._closes = bool(super().should_close())
-        return self._closes
-
-    def _peer_is_trusted_proxy(self) -> bool:
-        """Without trusted proxies no peer is one; gunicorn would take its address apart first."""
-        if not self.cfg.forwarded_allow_ips and isinstance(self.peer_addr, tuple):
-            return False
-        return bool(super()._peer_is_trusted_proxy())
-
-
-class PatientParser(RequestParser):  # type: ignore[misc]
-    """Reads the requests of a connection, and leaves the socket alone where there is no need."""
-
-    mesg_class = RememberedRequest
-
-    def finish_body(self, deadline: float | None = None, max_bytes: int | None = None) -> bool:
-        """Discard what was not read of the body. Whether all of it was found, as in gunicorn."""
-        body = self.mesg.body if self.mesg else None
-        if body is not None and not body.failed:
-            reader = body.reader
-            if isinstance(reader, LengthReader) and reader.length == 0:
-                return True
-        return bool(super().finish_body(deadline, max_bytes))
 
 
 class SteadySocket(socket.socket):

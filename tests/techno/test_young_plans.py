@@ -8,8 +8,9 @@ import pytest
 
 from techno.database.batch import _name, transact
 from techno.database.connection import PLANS_ANEW_AFTER, DeadlineConnection, connect
-from techno.database.current import connection_parameters
+from techno.database.current import connection_parameters, store
 from techno.database.point_query import PointQueries
+from techno.database.store import WRITE_SETTINGS
 from tests import databases
 
 FIND = "SELECT b FROM growing WHERE a = %s"
@@ -67,6 +68,41 @@ def test_writes(connection: DeadlineConnection) -> None:
         lambda: transact(connection, [(CHANGE, b"[0]")]),
         f"{_name(CHANGE).decode()} '[0]'",
     )
+
+
+def test_writes_are_planned_once_however_costly_their_plan_becomes(
+    connection: DeadlineConnection,
+) -> None:
+    """What plans cost while a table was small is no reason for making one for each batch."""
+    change = "UPDATE growing SET b = 1 WHERE b = (%s::jsonb ->> 0)::int"
+
+    def made_for_one_batch() -> int:
+        found = connection.execute(
+            "SELECT custom_plans FROM pg_prepared_statements WHERE name = %s",
+            [_name(change).decode()],
+        ).fetchall()
+        return sum(count for (count,) in found)
+
+    def use() -> None:
+        for _ in range(UNTIL_KEPT):
+            transact(connection, [(change, b"[2]")])
+
+    use()
+    while_small = made_for_one_batch()
+    connection.execute("INSERT INTO growing SELECT n, 0 FROM generate_series(1, 50000) AS n")
+    connection.execute("DISCARD PLANS", prepare=False)
+    use()
+    assert made_for_one_batch() >= while_small + UNTIL_KEPT - 1, "the server keeps one by itself"
+    for name, value in WRITE_SETTINGS.items():
+        connection.execute(f"SET {name} = {value}", prepare=False)
+    before = made_for_one_batch()
+    use()
+    assert made_for_one_batch() == before
+
+
+def test_the_writer_is_told_so(migrated_database: None) -> None:
+    with store().writes._connect() as writer:
+        assert writer.execute("SHOW plan_cache_mode").fetchall() == [("force_generic_plan",)]
 
 
 def test_ever_more_rarely(connection: DeadlineConnection) -> None:
