@@ -1,0 +1,194 @@
+"""A head that came before on its connection: what is made of it is what gunicorn would make."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pytest
+from gunicorn.config import Config
+from gunicorn.http.parser import RequestParser
+from hypothesis import given
+from hypothesis import strategies as st
+
+from techno.web import incoming
+from tests.service import Service, Services
+
+PEER = ("192.0.2.7", 40_000)
+SERVER = ("127.0.0.1", 8000)
+BODY = b'{"command":"GET_STATUS"}'
+
+CONFIG = Config()
+#: Each with what follows it; the lengths of bodies are right, too long or no numbers at all.
+REQUESTS = (
+    b"GET /api/memory?a=1 HTTP/1.1\r\nHost: a\r\nX-API-Key: one\r\n\r\n",
+    b"GET /api/memory?a=1 HTTP/1.1\r\nHost: a\r\nX-API-Key: two\r\n\r\n",
+    b"GET /api/%C3%A9 HTTP/1.1\r\nHost: a\r\nX-Twice: 1\r\nX-Twice: 2\r\n\r\n",
+    b"\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
+    b"GET / HTTP/1.1\r\n\r\n",
+    b"GET / HTTP/1.0\r\nHost: a\r\n\r\n",
+    b"GET / HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+    b"POST /api/execute HTTP/1.1\r\nHost: a\r\nContent-Length: 24\r\n\r\n" + BODY,
+    b"POST /api/execute HTTP/1.1\r\nHost: a\r\nContent-Length: 24\r\n\r\n" + BODY.swapcase(),
+    b"POST /api/execute HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n",
+    b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 24\r\n\r\n" + BODY,
+    b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+    b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+    b"GET / HTTP/1.1\r\nNo name\r\n\r\n",
+    b"nonsense\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: a\r\nX-Long: " + b"a" * 5_000 + b"\r\n\r\n",
+)
+
+
+class _Wire:
+    """What gunicorn sends before the application is asked."""
+
+    def __init__(self) -> None:
+        self.sent: list[bytes] = []
+
+    def send(self, data: bytes) -> None:
+        self.sent.append(data)
+
+
+def _cut(stream: bytes, sizes: Sequence[int]) -> Iterator[bytes]:
+    """Yield the stream in pieces of these sizes, and the rest in one."""
+    for size in sizes:
+        if stream:
+            yield stream[:size]
+            stream = stream[size:]
+    if stream:
+        yield stream
+
+
+def _understood(parser_class: Any, create: Any, stream: bytes, sizes: Sequence[int]) -> list[Any]:
+    """Return what a connection's requests are for the application, and how the reading ends."""
+    seen: list[Any] = []
+    wire = _Wire()
+    parser = parser_class(CONFIG, _cut(stream, sizes), PEER)
+    try:
+        for number, request in enumerate(parser):
+            _, environ = create(request, wire, PEER, SERVER, CONFIG)
+            body = environ["wsgi.input"]
+            # Some applications read what they were sent, some do not.
+            read = body.read() if number % 2 == 0 else b""
+            told = {
+                name: value
+                for name, value in environ.items()
+                if name not in ("wsgi.input", "wsgi.errors", "wsgi.early_hints", "gunicorn.socket")
+            }
+            environ["CHANGED"] = environ["REQUEST_METHOD"] = "by the application"
+            seen.append((told, read, request.should_close(), request.version, request.req_number))
+    except Exception as error:
+        seen.append(type(error))
+    return [*seen, wire.sent]
+
+
+@given(
+    st.lists(st.sampled_from(REQUESTS), min_size=1, max_size=3).flatmap(
+        lambda few: st.lists(st.sampled_from(few), max_size=12)
+    ),
+    st.lists(st.integers(1, 400), max_size=30),
+)
+def test_a_connection_is_understood_as_gunicorn_understands_it(
+    requests: list[bytes], sizes: list[int]
+) -> None:
+    stream = b"".join(requests)
+    ours = _understood(incoming.PatientParser, incoming.create, stream, sizes)
+    assert ours == _understood(RequestParser, incoming._gunicorn_create, stream, sizes)
+
+
+def _parser(*pieces: bytes) -> incoming.PatientParser:
+    return incoming.PatientParser(CONFIG, iter(pieces), PEER)
+
+
+def test_a_head_is_taken_apart_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken_apart = []
+    parse = incoming.RememberedRequest._parse_python
+
+    def counted(self: Any, *args: Any) -> Any:
+        taken_apart.append(self)
+        return parse(self, *args)
+
+    monkeypatch.setattr(incoming.RememberedRequest, "_parse_python", counted)
+    post, other = REQUESTS[8], REQUESTS[9]
+    bodies = [request.body.read() for request in _parser(post, other, post + other, post)]
+    assert bodies == [BODY, BODY.swapcase(), BODY, BODY.swapcase(), BODY]
+    assert len(taken_apart) == 1
+
+
+def test_no_more_heads_are_remembered_than_a_few() -> None:
+    heads = [f"GET /{number} HTTP/1.1\r\nHost: a\r\n\r\n".encode() for number in range(50)]
+    parser = _parser(*heads)
+    assert [request.path for request in parser] == [f"/{number}" for number in range(50)]
+    assert list(parser._known) == heads[-incoming.HEADS_REMEMBERED :]
+
+
+def test_long_heads_are_not_remembered() -> None:
+    parser = _parser(REQUESTS[-1] * 2)
+    assert len(list(parser)) == 2
+    assert not parser._known
+
+
+@pytest.fixture(scope="module")
+def narrow(start_service: Services) -> Iterator[Service]:
+    """A service of one web process with two threads."""
+    with start_service(TECHNO_WORKERS="1", TECHNO_THREADS="2") as service:
+        yield service
+
+
+def _answers(wire: socket.socket, count: int) -> list[dict[str, Any]]:
+    """Read so many answers; the wire holds nothing more then."""
+    data, bodies = b"", []
+    while len(bodies) < count:
+        head, found, rest = data.partition(b"\r\n\r\n")
+        length = next(
+            (
+                int(line.split(b":")[1])
+                for line in head.split(b"\r\n")
+                if line.lower().startswith(b"content-length:")
+            ),
+            0,
+        )
+        if found and len(rest) >= length:
+            bodies.append(json.loads(rest[:length]))
+            data = rest[length:]
+            continue
+        piece = wire.recv(65_536)
+        assert piece, "the connection was closed"
+        data += piece
+    assert not data
+    return bodies
+
+
+def test_bodies_behind_one_head_are_each_answered_for_what_they_say(narrow: Service) -> None:
+    """Together with the head, after it, in pieces, and several at once."""
+    key = narrow.issue_key("--scope", "execute")
+    bodies = [b'{"command":"GET_STATUS"}', b'{"command":"NO_SUCHONE"}']
+    head = (
+        "POST /api/execute HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        f"X-API-Key: {key}\r\nContent-Length: {len(bodies[0])}\r\n\r\n"
+    ).encode()
+    told = []
+    with socket.create_connection((narrow.host, narrow.port), 20) as wire:
+        wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for body in (*bodies, *bodies):
+            wire.sendall(head + body)
+            told += _answers(wire, 1)
+        for body in bodies:
+            wire.sendall(head)
+            wire.sendall(body[:5])
+            wire.sendall(body[5:])
+            told += _answers(wire, 1)
+        wire.sendall((head + bodies[0] + head + bodies[1]) * 2)
+        told += _answers(wire, 4)
+    assert [each["status"] for each in told] == ["APPROVED", "BLOCKED"] * 5
+    assert len({each["trace_id"] for each in told}) == len(told)
+    rows = narrow.sql(
+        "SELECT count(*) FROM audit_logs WHERE trace_id = ANY(%s::uuid[])",
+        [[each["trace_id"] for each in told]],
+    )
+    assert rows == [(len(told),)]
