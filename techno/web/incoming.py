@@ -16,9 +16,9 @@ from gunicorn.http.body import Body, LengthReader
 from gunicorn.http.message import Request
 from gunicorn.http.parser import RequestParser
 
-#: Different heads that a connection remembers, and how long one may be.
-HEADS_REMEMBERED = 8
-HEAD_MOST_BYTES = 4_096
+#: Different heads that a connection remembers, and how long one may be: some 30 kB a connection.
+HEADS_REMEMBERED = 4
+HEAD_MOST_BYTES = 2_048
 _END = b"\r\n\r\n"
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 
 import structlog
 from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
+from django.utils import translation
 
 from audit.recorder import AuditUnavailable
 from techno.gate import Governed, begin, conclude, unavailable
@@ -20,6 +22,16 @@ from techno.web.direct import Views, is_governed
 
 log = structlog.get_logger(__name__)
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
+
+
+class _Thread(threading.local):
+    """What this thread did before."""
+
+    #: A page leaves its reader's language behind: it may still be made while it is sent.
+    served_a_page = False
+
+
+_thread = _Thread()
 
 
 class GovernedRequests:
@@ -40,7 +52,11 @@ class GovernedRequests:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """Answer one request."""
         if not is_governed(request.path_info):
+            _thread.served_a_page = True
             return self._get_response(request)
+        if _thread.served_a_page:
+            translation.deactivate()
+            _thread.served_a_page = False
         governed = self._begin(request)
         request.governed = governed  # type: ignore[attr-defined]
         structlog.contextvars.bind_contextvars(trace_id=governed.trace.trace_id)
