@@ -95,7 +95,7 @@ class WholeResponse(Response):  # type: ignore[misc]
         ):
             super().write(arg)
             return
-        lines = [*self.default_headers(), *(f"{name}: {value}\r\n" for name, value in self.headers)]
+        lines = [*self.default_headers(), *map("%s: %s\r\n".__mod__, self.headers), "\r\n"]
         self.headers_sent = True
         self.sent = len(arg)
-        util.write(self.sock, "".join([*lines, "\r\n"]).encode("latin-1") + arg)
+        util.write(self.sock, "".join(lines).encode("latin-1") + arg)
