@@ -16,7 +16,8 @@ from gunicorn.http.body import Body, LengthReader
 from gunicorn.http.message import Request
 from gunicorn.http.parser import RequestParser
 
-#: Different heads that a connection remembers, and how long one may be: some 30 kB a connection.
+#: Different heads that a connection remembers, and how long one may be. Four of 1.7 kB with 25
+#: headers each were measured to take 42 kB.
 HEADS_REMEMBERED = 4
 HEAD_MOST_BYTES = 2_048
 _END = b"\r\n\r\n"
@@ -163,7 +164,9 @@ def create(req: Any, sock: Any, client: Any, server: Any, cfg: Any, **others: An
         return _gunicorn_create(req, sock, client, server, cfg, **others)
     if known.environ is None:
         response, environ = _gunicorn_create(req, sock, client, server, cfg)
-        known.environ = environ.copy()
+        # Without what is one request's own, which knows that request, and it its head.
+        kept = known.environ = environ.copy()
+        del kept["wsgi.input"], kept["wsgi.early_hints"]
         return response, environ
     response = wsgi.Response(req, sock, cfg)
     environ = known.environ.copy()

@@ -48,7 +48,7 @@ def read_body(request: Any) -> bytes:
     if announced is not None and announced > limit:
         raise too_large(limit)
     stream = environ["wsgi.input"]
-    # Nothing is to be waited for when the body came with the head (techno.web.worker).
+    # Nothing is to be waited for when the body came with the head (techno.web.incoming).
     has_arrived = getattr(stream, "has_arrived", False)
     socket = None if has_arrived else environ.get("gunicorn.socket")
     before = socket.gettimeout() if socket is not None else None

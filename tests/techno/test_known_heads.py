@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import socket
+import weakref
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -118,6 +120,22 @@ def test_a_head_is_taken_apart_once(monkeypatch: pytest.MonkeyPatch) -> None:
     bodies = [request.body.read() for request in _parser(post, other, post + other, post)]
     assert bodies == [BODY, BODY.swapcase(), BODY, BODY.swapcase(), BODY]
     assert len(taken_apart) == 1
+
+
+def test_a_request_goes_with_its_answer() -> None:
+    """What is remembered of its head holds nothing of the request."""
+    parser = _parser(*[REQUESTS[8]] * 4)
+    asked = []
+    gc.disable()
+    try:
+        for request in parser:
+            asked.append(weakref.ref(request))
+            incoming.create(request, _Wire(), PEER, SERVER, CONFIG)
+        parser.mesg = None
+        del request
+        assert [ask() for ask in asked] == [None] * 4
+    finally:
+        gc.enable()
 
 
 def test_no_more_heads_are_remembered_than_a_few() -> None:
