@@ -8,6 +8,7 @@ import statistics
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from typing import IO, Any
 
 import psutil
 import pytest
@@ -34,21 +35,25 @@ def asking(narrow: Service) -> bytes:
     return f"GET /api/memory HTTP/1.1\r\nHost: localhost\r\nX-API-Key: {key}\r\n\r\n".encode()
 
 
-def _answered(wire: socket.socket, asking: bytes) -> bytes:
-    wire.sendall(asking)
-    received = b""
-    while b"\r\n\r\n" not in received:
-        piece = wire.recv(65_536)
-        assert piece, "the connection was closed"
-        received += piece
-    head, _, body = received.partition(b"\r\n\r\n")
+def _next_answer(answers: IO[bytes]) -> tuple[bytes, bytes]:
+    """Read one answer: its head, and the body that the head announces."""
+    head = b""
+    while not head.endswith(b"\r\n\r\n"):
+        line = answers.readline()
+        assert line, "the connection was closed"
+        head += line
     (length,) = (
         int(line.split(b":")[1])
         for line in head.split(b"\r\n")
         if line.lower().startswith(b"content-length:")
     )
-    while len(body) < length:
-        body += wire.recv(65_536)
+    return head, answers.read(length)
+
+
+def _answered(wire: socket.socket, asking: bytes) -> bytes:
+    wire.sendall(asking)
+    with wire.makefile("rb") as answers:
+        head, body = _next_answer(answers)
     assert head.startswith(b"HTTP/1.1 200 ")
     assert b"\r\nServer:" not in head
     assert b"\r\nConnection: keep-alive\r\n" in head
@@ -154,12 +159,44 @@ def test_answers_for_which_there_is_no_room_yet_come_whole(narrow: Service, aski
         time.sleep(1.0)  # until nothing more fits between the two
         with wire.makefile("rb") as answers:
             for _ in range(many):
-                assert answers.readline() == b"HTTP/1.1 200 OK\r\n"
-                length = 0
-                while (line := answers.readline()) != b"\r\n":
-                    name, _, value = line.partition(b":")
-                    if name.lower() == b"content-length":
-                        length = int(value)
-                body = json.loads(answers.read(length))
-                assert len(body["data"]) == 100
-    assert length < WHOLE_MOST_BYTES  # else gunicorn would have sent head and body by itself
+                head, body = _next_answer(answers)
+                assert head.startswith(b"HTTP/1.1 200 OK\r\n")
+                assert len(json.loads(body)["data"]) == 100
+    assert len(body) < WHOLE_MOST_BYTES  # else gunicorn would have sent head and body by itself
+
+
+def test_bodies_behind_one_head_are_each_answered_for_what_they_say(narrow: Service) -> None:
+    """Together with the head, after it, in pieces, and several at once."""
+    key = narrow.issue_key("--scope", "execute")
+    bodies = [b'{"command":"GET_STATUS"}', b'{"command":"NO_SUCHONE"}']
+    head = (
+        "POST /api/execute HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        f"X-API-Key: {key}\r\nContent-Length: {len(bodies[0])}\r\n\r\n"
+    ).encode()
+    told: list[dict[str, Any]] = []
+
+    def read(answers: IO[bytes], count: int) -> None:
+        told.extend(json.loads(_next_answer(answers)[1]) for _ in range(count))
+
+    with (
+        socket.create_connection((narrow.host, narrow.port), 20) as wire,
+        wire.makefile("rb") as answers,
+    ):
+        wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for body in (*bodies, *bodies):
+            wire.sendall(head + body)
+            read(answers, 1)
+        for body in bodies:
+            wire.sendall(head)
+            wire.sendall(body[:5])
+            wire.sendall(body[5:])
+            read(answers, 1)
+        wire.sendall((head + bodies[0] + head + bodies[1]) * 2)
+        read(answers, 4)
+    assert [each["status"] for each in told] == ["APPROVED", "BLOCKED"] * 5
+    assert len({each["trace_id"] for each in told}) == len(told)
+    rows = narrow.sql(
+        "SELECT count(*) FROM audit_logs WHERE trace_id = ANY(%s::uuid[])",
+        [[each["trace_id"] for each in told]],
+    )
+    assert rows == [(len(told),)]

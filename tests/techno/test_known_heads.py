@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import gc
-import json
-import socket
 import weakref
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -16,7 +14,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from techno.web import incoming
-from tests.service import Service, Services
 
 PEER = ("192.0.2.7", 40_000)
 SERVER = ("127.0.0.1", 8000)
@@ -149,64 +146,3 @@ def test_long_heads_are_not_remembered() -> None:
     parser = _parser(REQUESTS[-1] * 2)
     assert len(list(parser)) == 2
     assert not parser._known
-
-
-@pytest.fixture(scope="module")
-def narrow(start_service: Services) -> Iterator[Service]:
-    """A service of one web process with two threads."""
-    with start_service(TECHNO_WORKERS="1", TECHNO_THREADS="2") as service:
-        yield service
-
-
-def _answers(wire: socket.socket, count: int) -> list[dict[str, Any]]:
-    """Read so many answers; the wire holds nothing more then."""
-    data, bodies = b"", []
-    while len(bodies) < count:
-        head, found, rest = data.partition(b"\r\n\r\n")
-        length = next(
-            (
-                int(line.split(b":")[1])
-                for line in head.split(b"\r\n")
-                if line.lower().startswith(b"content-length:")
-            ),
-            0,
-        )
-        if found and len(rest) >= length:
-            bodies.append(json.loads(rest[:length]))
-            data = rest[length:]
-            continue
-        piece = wire.recv(65_536)
-        assert piece, "the connection was closed"
-        data += piece
-    assert not data
-    return bodies
-
-
-def test_bodies_behind_one_head_are_each_answered_for_what_they_say(narrow: Service) -> None:
-    """Together with the head, after it, in pieces, and several at once."""
-    key = narrow.issue_key("--scope", "execute")
-    bodies = [b'{"command":"GET_STATUS"}', b'{"command":"NO_SUCHONE"}']
-    head = (
-        "POST /api/execute HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-        f"X-API-Key: {key}\r\nContent-Length: {len(bodies[0])}\r\n\r\n"
-    ).encode()
-    told = []
-    with socket.create_connection((narrow.host, narrow.port), 20) as wire:
-        wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        for body in (*bodies, *bodies):
-            wire.sendall(head + body)
-            told += _answers(wire, 1)
-        for body in bodies:
-            wire.sendall(head)
-            wire.sendall(body[:5])
-            wire.sendall(body[5:])
-            told += _answers(wire, 1)
-        wire.sendall((head + bodies[0] + head + bodies[1]) * 2)
-        told += _answers(wire, 4)
-    assert [each["status"] for each in told] == ["APPROVED", "BLOCKED"] * 5
-    assert len({each["trace_id"] for each in told}) == len(told)
-    rows = narrow.sql(
-        "SELECT count(*) FROM audit_logs WHERE trace_id = ANY(%s::uuid[])",
-        [[each["trace_id"] for each in told]],
-    )
-    assert rows == [(len(told),)]
